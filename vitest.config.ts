@@ -1,0 +1,19 @@
+import { defineConfig } from 'vitest/config'
+
+// Packages are read from their sources. Adding "module" here would pick builds of dependencies that Node never runs.
+const conditions = ['@talos/source', 'node']
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    include: ['packages/*/test/**/*.test.ts', 'examples/*/test/**/*.test.ts', 'test/**/*.test.ts'],
+    environment: 'node',
+    coverage: {
+      provider: 'v8',
+      include: ['packages/*/src/**/*.ts'],
+      exclude: ['packages/*/src/**/index.ts'],
+      reporter: ['text', 'html', 'json-summary'],
+    },
+  },
+})
