@@ -1,0 +1,114 @@
+import type { Change } from './secret-store.ts'
+
+/** The bounds of what a store is given, as `secret-store.ts` states them. */
+export const STORE_LIMITS = {
+  /** Names in one `read`. */
+  names: 100,
+  /** Changes in one `write`. */
+  changes: 1_000,
+  /** Items of one page; a store may answer fewer than asked for. */
+  pageItems: 1_000,
+  /** Bytes of UTF-8 of a name. */
+  nameBytes: 512,
+  /** Characters of a wrap text. */
+  wrapCharacters: 1_464,
+  /** Bytes of UTF-8 of `meta`. */
+  metaBytes: 16_384,
+  /** The shortest sealed bytes: nonce and tag around nothing. */
+  minSealedBytes: 28,
+  /** Characters of a document's key. */
+  documentKeyCharacters: 200,
+  /** Bytes of UTF-8 of a document's value. */
+  documentBytes: 65_536,
+} as const
+
+const VISIBLE_ASCII = /^[\x21-\x7e]+$/
+
+/**
+ * Checks the names given to `read`.
+ *
+ * @throws TypeError that says which one is wrong by its position, never by its text.
+ */
+export function checkNames(names: readonly string[]): void {
+  if (names.length > STORE_LIMITS.names) {
+    throw new TypeError(`at most ${STORE_LIMITS.names} names a call, got ${names.length}`)
+  }
+  for (const [index, name] of names.entries()) checkName(name, `names[${index}]`)
+}
+
+/**
+ * Checks the changes given to `write`. A store that calls it before its first await refuses the same misuse with the
+ * same words as every other.
+ *
+ * @param maxSealedBytes - The store's `identify().maxSealedBytes`.
+ * @throws TypeError that says which change is wrong by its position, never by its content.
+ */
+export function checkChanges(changes: readonly Change[], maxSealedBytes: number): void {
+  if (changes.length > STORE_LIMITS.changes) {
+    throw new TypeError(`at most ${STORE_LIMITS.changes} changes a call, got ${changes.length}`)
+  }
+  const names = new Set<string>()
+  for (const [index, change] of changes.entries()) {
+    const where = `changes[${index}]`
+    const name = change.kind === 'delete' ? change.name : change.secret.name
+    checkName(name, where)
+    if (names.has(name)) throw new TypeError(`${where}: its name occurs twice in one call`)
+    names.add(name)
+    if (change.kind !== 'create') checkWrap(change.expectedWrap, `${where}.expectedWrap`)
+    if (change.kind === 'delete') continue
+    checkWrap(change.secret.wrap, `${where}.secret.wrap`)
+    if (Buffer.byteLength(change.secret.meta) > STORE_LIMITS.metaBytes) {
+      throw new TypeError(`${where}.secret.meta: longer than ${STORE_LIMITS.metaBytes} bytes`)
+    }
+    if (change.kind === 'rewrap') continue
+    const { length } = change.secret.sealed
+    if (length < STORE_LIMITS.minSealedBytes || length > maxSealedBytes) {
+      throw new TypeError(
+        `${where}.secret.sealed: ${length} bytes, needs ${STORE_LIMITS.minSealedBytes} to ${maxSealedBytes}`,
+      )
+    }
+  }
+}
+
+/**
+ * Checks what is given to `writeDocument`.
+ *
+ * @throws TypeError that never carries the value.
+ */
+export function checkDocument(key: string, expectedRevision: number, value: string | null): void {
+  if (key.length > STORE_LIMITS.documentKeyCharacters || !VISIBLE_ASCII.test(key)) {
+    throw new TypeError(`a document's key is 1 to ${STORE_LIMITS.documentKeyCharacters} visible ASCII characters`)
+  }
+  if (!Number.isSafeInteger(expectedRevision) || expectedRevision < 0) {
+    throw new TypeError('expectedRevision: needs an integer from 0')
+  }
+  if (value !== null && (Buffer.byteLength(value) > STORE_LIMITS.documentBytes || !value.isWellFormed())) {
+    throw new TypeError(`a document's value is at most ${STORE_LIMITS.documentBytes} bytes of well-formed text`)
+  }
+}
+
+/**
+ * Checks the `limit` of a page and bounds it to what one page may hold.
+ *
+ * @returns The number of items to read, 1 to 1,000.
+ * @throws TypeError for anything but an integer from 1.
+ */
+export function pageLimit(limit: number): number {
+  if (!Number.isSafeInteger(limit) || limit < 1) throw new TypeError('limit: needs an integer from 1')
+  return Math.min(limit, STORE_LIMITS.pageItems)
+}
+
+function checkName(name: string, where: string): void {
+  const bytes = Buffer.byteLength(name)
+  if (bytes < 1 || bytes > STORE_LIMITS.nameBytes || name.includes('\0') || !name.isWellFormed()) {
+    throw new TypeError(
+      `${where}: a name is 1 to ${STORE_LIMITS.nameBytes} bytes of well-formed UTF-8 without U+0000`,
+    )
+  }
+}
+
+function checkWrap(wrap: string, where: string): void {
+  if (wrap.length > STORE_LIMITS.wrapCharacters || !VISIBLE_ASCII.test(wrap)) {
+    throw new TypeError(`${where}: a wrap text is 1 to ${STORE_LIMITS.wrapCharacters} visible ASCII characters`)
+  }
+}
