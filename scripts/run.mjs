@@ -9,7 +9,16 @@
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -45,7 +54,12 @@ function nodeIsRecentEnough() {
 }
 
 function runToEnd(command, args, options) {
-  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8', ...options })
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+    ...options,
+  })
   if (result.error) return { ok: false, output: String(result.error.message) }
   return { ok: result.status === 0, output: `${result.stdout ?? ''}${result.stderr ?? ''}` }
 }
@@ -63,7 +77,14 @@ function installTool(name, version) {
   const staging = mkdtempSync(join(tools, 'staging-'))
   try {
     writeFileSync(join(staging, 'package.json'), JSON.stringify({ private: true }))
-    const args = ['install', '--no-audit', '--no-fund', '--no-package-lock', '--loglevel=error', `${name}@${version}`]
+    const args = [
+      'install',
+      '--no-audit',
+      '--no-fund',
+      '--no-package-lock',
+      '--loglevel=error',
+      `${name}@${version}`,
+    ]
     const npm = process.env.npm_execpath
     const options = { cwd: staging }
     const installed = npm?.endsWith('npm-cli.js')
@@ -96,7 +117,12 @@ function nodeFolder() {
 
 function environment() {
   const pnpm = installTool('pnpm', PNPM_VERSION)
-  const path = [nodeFolder(), join(root, 'node_modules', '.bin'), join(pnpm, '..', '.bin'), process.env.PATH ?? '']
+  const path = [
+    nodeFolder(),
+    join(root, 'node_modules', '.bin'),
+    join(pnpm, '..', '.bin'),
+    process.env.PATH ?? '',
+  ]
   const env = { ...process.env }
   for (const name of Object.keys(env)) if (name.toUpperCase() === 'PATH') delete env[name]
   return { ...env, PATH: path.join(delimiter) }
@@ -122,7 +148,10 @@ function installDependencies(env) {
   if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return
   process.stderr.write('installing dependencies\n')
   // Without CI pnpm asks before it replaces node_modules, and there is nobody to answer.
-  const installed = runToEnd('pnpm', ['install', '--frozen-lockfile'], { env: { ...env, CI: 'true' }, shell: windows })
+  const installed = runToEnd('pnpm', ['install', '--frozen-lockfile'], {
+    env: { ...env, CI: 'true' },
+    shell: windows,
+  })
   if (!installed.ok) {
     throw new SetupError(
       `pnpm install --frozen-lockfile failed (after a change of a package.json run: node scripts/run.mjs pnpm install):\n${installed.output}`,
@@ -133,7 +162,12 @@ function installDependencies(env) {
 
 /** Runs the program in the foreground and ends as it ends: same exit code, same signal. */
 function runAndBecome(command, args, env) {
-  const child = spawn(command, args, { cwd: root, env, stdio: 'inherit', shell: windows && command !== 'node' })
+  const child = spawn(command, args, {
+    cwd: root,
+    env,
+    stdio: 'inherit',
+    shell: windows && command !== 'node',
+  })
   const forward = (signal) => {
     // A terminal sends Ctrl-C to the child as well; a second one would make it give up its orderly end.
     if (signal === 'SIGINT' && process.stdin.isTTY) return
@@ -165,7 +199,8 @@ function main([task, ...rest]) {
   if (task === 'pnpm') return runAndBecome('pnpm', args, env)
   installDependencies(env)
   const [command, ...fixed] = task === 'exec' ? args : [...TASKS[task], ...args]
-  if (command === undefined) throw new SetupError('exec needs a program: node scripts/run.mjs exec vitest run')
+  if (command === undefined)
+    throw new SetupError('exec needs a program: node scripts/run.mjs exec vitest run')
   runAndBecome(command, fixed, env)
 }
 

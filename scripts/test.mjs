@@ -36,7 +36,9 @@ function runVitest(reportFile) {
 function countTests(reportFile) {
   if (!existsSync(reportFile)) return { passed: 0, failed: 0, skipped: 0 }
   const report = JSON.parse(readFileSync(reportFile, 'utf8'))
-  const unreadable = report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
+  const unreadable = report.testResults.filter(
+    (file) => file.status === 'failed' && file.assertionResults.length === 0,
+  )
   return {
     passed: report.numPassedTests,
     failed: report.numFailedTests + unreadable.length,
@@ -51,7 +53,9 @@ try {
   const { passed, failed, skipped } = countTests(reportFile)
   const faults = []
   // Bytes that are no UTF-8 only survive as Latin-1.
-  const texts = [printed.toString('utf8'), printed.toString('latin1')].map((text) => stripVTControlCharacters(text))
+  const texts = [printed.toString('utf8'), printed.toString('latin1')].map((text) =>
+    stripVTControlCharacters(text),
+  )
   const canaries = new Set(texts.flatMap((text) => findCanaries(text)))
   if (canaries.size > 0) faults.push(`the output above contains key material: ${[...canaries].join(', ')}`)
   if (passed + failed === 0) faults.push('no test ran')

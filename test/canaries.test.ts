@@ -34,7 +34,12 @@ describe('findCanaries finds a canary', () => {
 
 test('findCanaries finds nothing in other keys and ordinary output', () => {
   const other = Uint8Array.from(CANARY_KEK, (byte) => byte ^ 1)
-  const texts = [inspect(other), Buffer.from(other).toString('base64'), Buffer.from(other).toString('hex'), 'a'.repeat(1e4)]
+  const texts = [
+    inspect(other),
+    Buffer.from(other).toString('base64'),
+    Buffer.from(other).toString('hex'),
+    'a'.repeat(1e4),
+  ]
   expect(findCanaries(texts.join('\n'))).toEqual([])
 })
 

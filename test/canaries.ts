@@ -5,8 +5,12 @@
  */
 import { Buffer } from 'node:buffer'
 
-export const CANARY_KEK: Uint8Array = bytesOfHex('c5dedf70bd87deef976e30cb070ef7b6c9cf0ec834c347b3d61fe579d2d929a5')
-export const CANARY_DEK: Uint8Array = bytesOfHex('51af168a78eb554b27155a7902449aab508da2add0d991ed6c960a3d240d583c')
+export const CANARY_KEK: Uint8Array = bytesOfHex(
+  'c5dedf70bd87deef976e30cb070ef7b6c9cf0ec834c347b3d61fe579d2d929a5',
+)
+export const CANARY_DEK: Uint8Array = bytesOfHex(
+  '51af168a78eb554b27155a7902449aab508da2add0d991ed6c960a3d240d583c',
+)
 export const CANARY_SECRET = 'sk-canary-kNcmUrA2ODonMQxlpyuDTfJz99cyESA'
 
 function bytesOfHex(hex: string): Uint8Array {
@@ -53,10 +57,13 @@ export function findCanaries(text: string): string[] {
       'raw bytes': text.includes(buffer.toString('latin1')) || text.includes(buffer.toString('utf8')),
       hex: joinedLower.includes(buffer.toString('hex')),
       base64: stretches.some((stretch) => joined.includes(stretch)),
-      base64url: stretches.some((stretch) => joined.includes(stretch.replaceAll('+', '-').replaceAll('/', '_'))),
+      base64url: stretches.some((stretch) =>
+        joined.includes(stretch.replaceAll('+', '-').replaceAll('/', '_')),
+      ),
       numbers: asNumbers(bytes).test(text),
     }
-    for (const [spelling, found] of Object.entries(spellings)) if (found) findings.push(`${name} as ${spelling}`)
+    for (const [spelling, found] of Object.entries(spellings))
+      if (found) findings.push(`${name} as ${spelling}`)
   }
   return findings
 }

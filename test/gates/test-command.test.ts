@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process'
 import { Buffer } from 'node:buffer'
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,7 +19,9 @@ afterEach(() => {
 function runSuite(source: string): { status: number | null; lastLine: string | undefined; output: string } {
   writeFileSync(join(folder, 'suite.test.mjs'), source)
   // The outer run's variables would make the inner one believe that it is a worker of it.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(VITEST|TEST|NODE_ENV$)/.test(name)))
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(VITEST|TEST|NODE_ENV$)/.test(name)),
+  )
   const ended = spawnSync(process.execPath, [testCommand, '--root', folder, '--globals'], {
     cwd: join(import.meta.dirname, '../..'),
     encoding: 'utf8',
@@ -29,7 +31,9 @@ function runSuite(source: string): { status: number | null; lastLine: string | u
 }
 
 test('passing and skipped tests are counted in the last line and the command succeeds', () => {
-  const ended = runSuite(`test('one', () => {}); test('two', () => {}); test.skip('three', () => {}); test.todo('four')`)
+  const ended = runSuite(
+    `test('one', () => {}); test('two', () => {}); test.skip('three', () => {}); test.todo('four')`,
+  )
   expect(ended.lastLine).toBe('tests: 2 passed, 0 failed, 2 skipped')
   expect(ended.status).toBe(0)
 })
@@ -59,13 +63,16 @@ test('an error outside of the tests fails the command although every test passed
   expect(ended.status).toBe(1)
 })
 
-test.each(['log', 'error'])('key material printed by console.%s fails the command although every test passed', (method) => {
-  const printed = Buffer.from(CANARY_KEK).toString('base64url')
-  const ended = runSuite(`test('one', () => { console.${method}('${printed}') })`)
-  expect(ended.lastLine).toBe('tests: 1 passed, 1 failed, 0 skipped')
-  expect(ended.output.includes('key material: kek as base64url')).toBe(true)
-  expect(ended.status).toBe(1)
-})
+test.each(['log', 'error'])(
+  'key material printed by console.%s fails the command although every test passed',
+  (method) => {
+    const printed = Buffer.from(CANARY_KEK).toString('base64url')
+    const ended = runSuite(`test('one', () => { console.${method}('${printed}') })`)
+    expect(ended.lastLine).toBe('tests: 1 passed, 1 failed, 0 skipped')
+    expect(ended.output.includes('key material: kek as base64url')).toBe(true)
+    expect(ended.status).toBe(1)
+  },
+)
 
 test('key bytes written raw to the output fail the command', () => {
   const bytes = JSON.stringify([...CANARY_KEK])
