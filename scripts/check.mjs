@@ -70,7 +70,7 @@ const GATES = {
   types: () => run('tsc', '-p', '.'),
   dependencies: () => run('node', 'scripts/check-dependencies.mjs'),
   promises: () => run('oxlint', '--type-aware'),
-  unused: () => run('knip'),
+  unused: () => run('knip', '--no-config-hints'),
   build: () => run('pnpm', '--filter=./packages/*', '--reporter=append-only', 'run', 'build'),
   packages: checkPackedPackages,
   changesets: checkChangesets,
