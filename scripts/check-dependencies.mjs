@@ -16,7 +16,7 @@ const CORE_PARTS = {
   crypto: [],
   format: [],
   store: ['format'],
-  keyring: ['crypto'],
+  keyring: ['crypto', 'format'],
   codec: ['format', 'keyring', 'crypto'],
   lifecycle: ['format', 'keyring', 'codec', 'store'],
   rotation: ['format', 'keyring', 'codec', 'store', 'lifecycle'],

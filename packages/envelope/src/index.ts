@@ -1,5 +1,36 @@
-export type { ErrorCode, ErrorDetails } from './errors.ts'
-export { EnvelopeError, isEnvelopeError, StoreError } from './errors.ts'
+export type { Codec, CodecOptions, EncryptionContext, EnvelopeItem, RewrapResult } from './codec/codec.ts'
+export { createCodec } from './codec/codec.ts'
+export type { EnvelopeHeader } from './codec/peek.ts'
+export { peek } from './codec/peek.ts'
+export type { DecryptReason, ErrorCode, ErrorDetails, FormatReason, KeyFault } from './errors.ts'
+export {
+  DecryptError,
+  EnvelopeError,
+  ERROR_CODES,
+  FormatError,
+  isEnvelopeError,
+  KeyError,
+  LifecycleError,
+  StoreError,
+} from './errors.ts'
+export type { EventListener, VaultEvent } from './events.ts'
+export type { Suite } from './format/envelope-v2.ts'
+export type { EnvironmentKeysOptions } from './keyring/env-source.ts'
+export { environmentKeys } from './keyring/env-source.ts'
+export { generateKek } from './keyring/generate-kek.ts'
+export type { Kek } from './keyring/kek.ts'
+export type { ExplicitKeysOptions, KeySource } from './keyring/key-source.ts'
+export { explicitKeys } from './keyring/key-source.ts'
+export type { Keyring } from './keyring/keyring.ts'
+export type { WaitingFor, WaitingReason } from './lifecycle/promote.ts'
+export type { ReadinessReason } from './lifecycle/readiness.ts'
+export type {
+  RotationFailure,
+  RotationOperation,
+  RotationStatus,
+  RotationTotals,
+} from './rotation/operation.ts'
+export type { Runtime, Timer } from './runtime.ts'
 export { checkChanges, checkDocument, checkNames, pageLimit, STORE_LIMITS } from './store/limits.ts'
 export type { Disorder, MemoryStoreOptions } from './store/memory-store.ts'
 export { MemoryStore } from './store/memory-store.ts'
@@ -15,3 +46,22 @@ export type {
   StoreIdentity,
 } from './store/secret-store.ts'
 export { KEYRING_DOCUMENT } from './store/secret-store.ts'
+export type { OpenVaultOptions } from './vault/open-vault.ts'
+export { openVault } from './vault/open-vault.ts'
+export type { Secret } from './vault/secret.ts'
+export type {
+  CallerContext,
+  DeleteOptions,
+  DeleteResult,
+  GetOptions,
+  KekStatus,
+  ListOptions,
+  ListPageOptions,
+  PutOptions,
+  PutResult,
+  RotateOptions,
+  RotateResult,
+  SecretEntry,
+  SecretVault,
+  VaultStatus,
+} from './vault/secret-vault.ts'

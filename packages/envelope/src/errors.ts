@@ -1,0 +1,157 @@
+/**
+ * Every code an error of this package can carry, with what it means and what to do next. Codes are API: they
+ * are never renamed. `docs/reference/errors.md` is made from this table.
+ */
+export const ERROR_CODES = {
+  ERR_DECRYPT_FAILED:
+    'The envelope could not be opened. `reason` names the check that failed, for operators only.',
+  ERR_ENVELOPE_MALFORMED: 'The text is not an envelope of a supported version.',
+  ERR_RECORD_DAMAGED:
+    'A stored record carries metadata this library did not write. Restore it from a backup.',
+  ERR_VALUE_TOO_LARGE: 'The value is longer than the limit. Nothing was written.',
+  ERR_VALUE_NOT_TEXT: 'The value is not well-formed UTF-8. Read it as bytes.',
+  ERR_CONTEXT_TOO_LARGE: 'The encryption context does not fit into the record. Nothing was written.',
+  ERR_KEY_CONFIGURATION: 'The key source is misconfigured. `faults` lists every fault found.',
+  ERR_KEK_NOT_LOADED:
+    'A KEK is needed that this instance does not hold. Add it to the key source and restart.',
+  ERR_KEK_NOT_ALLOWED: 'This KEK may not be used for that: its key source marks it decrypt-only.',
+  ERR_KEK_MISMATCH:
+    'This instance holds other bytes under a KEK id than the ones bound to it. Correct the key source.',
+  ERR_STORE_UNAVAILABLE: 'The store could not be reached. Certainly nothing was written; try again.',
+  ERR_STORE_OUTCOME_UNKNOWN: 'The store did not answer. The write may have taken effect; repeat or re-read.',
+  ERR_STORE_NOT_MIGRATED: 'The tables of the store are missing or of another version. Run its migration.',
+  ERR_STORE_CONFIGURATION:
+    'The client given to the store is not set up as it must be. The message names what to run. Nothing was written.',
+  ERR_STORE_DAMAGED: 'The data of the store is damaged. Stop writers and restore it from a backup.',
+  ERR_STORE_CONTRACT:
+    'The store answered something its contract rules out. Report it to the author of the adapter.',
+  ERR_KEYRING_STATE_LOST:
+    'The store holds secrets but no keyring document. Reads go on, writes are refused until it is adopted.',
+  ERR_KEYRING_DOCUMENT: 'The keyring document cannot be read by this version. Nothing was changed.',
+  ERR_NAMESPACE_MISMATCH: 'The store belongs to another namespace. Give each namespace a store of its own.',
+  ERR_PROMOTION_BLOCKED: 'The KEK this instance wishes to make current can never become current.',
+  ERR_VAULT_CLOSED: 'The vault was closed. Open a new one.',
+} as const
+
+export type ErrorCode = keyof typeof ERROR_CODES
+
+const MARK = Symbol.for('@talos/envelope.error')
+
+export interface ErrorDetails {
+  /** Whether the same call may succeed later without anybody changing anything. @defaultValue false */
+  readonly retryable?: boolean
+  readonly cause?: unknown
+}
+
+/** The base of every error this package throws; misuse of the API is a plain `TypeError`. */
+export class EnvelopeError extends Error {
+  readonly code: ErrorCode
+  readonly retryable: boolean
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.name = new.target.name
+    this.code = code
+    this.retryable = details.retryable ?? false
+    Object.defineProperty(this, MARK, { value: true })
+  }
+}
+
+/**
+ * Tells whether a value is an error of this package. Works across two copies of the package in one process,
+ * where `instanceof` does not.
+ */
+export function isEnvelopeError(value: unknown): value is EnvelopeError {
+  return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[MARK] === true
+}
+
+/** The check that failed when an envelope was opened, in the order in which the checks are made. */
+export type DecryptReason =
+  | 'too_large'
+  | 'unsupported'
+  | 'malformed'
+  | 'kek_unknown'
+  | 'kek_not_allowed'
+  | 'kek_mismatch'
+  | 'wrap_corrupt'
+  | 'commitment_mismatch'
+  | 'payload_corrupt'
+
+/** The checks that need no key. */
+export type FormatReason = Extract<DecryptReason, 'too_large' | 'unsupported' | 'malformed'>
+
+/** The one message for callers outside: it must not tell a wrong key from tampering. */
+export const DECRYPT_MESSAGE = 'The envelope could not be opened.'
+
+/** An envelope could not be opened or re-wrapped. */
+export class DecryptError extends EnvelopeError {
+  /** The check that failed, not its cause. For logs of operators; never for callers outside. */
+  readonly reason: DecryptReason
+  /** The KEK id the envelope names, once its grammar has been checked. */
+  readonly kekId: string | null
+
+  constructor(reason: DecryptReason, kekId: string | null = null, details: ErrorDetails = {}) {
+    super('ERR_DECRYPT_FAILED', DECRYPT_MESSAGE, details)
+    this.reason = reason
+    this.kekId = kekId
+  }
+}
+
+/** Something is not in the form it must have: a text is no envelope, a value is too long. */
+export class FormatError extends EnvelopeError {
+  /** For `ERR_ENVELOPE_MALFORMED` the check that failed; otherwise `null`. */
+  readonly reason: FormatReason | null
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    details: ErrorDetails & { readonly reason?: FormatReason } = {},
+  ) {
+    super(code, message, details)
+    this.reason = details.reason ?? null
+  }
+}
+
+/** One fault of a key source. Never holds the value or a part of it. */
+export interface KeyFault {
+  /** The variable or file at fault. */
+  readonly variable: string
+  /** What is wrong and what is right, in words. */
+  readonly fault: string
+}
+
+/** A KEK is missing, not allowed, not the bound one, or the key source is misconfigured. */
+export class KeyError extends EnvelopeError {
+  /** The KEK concerned; `null` where the fault is the key source's. */
+  readonly kekId: string | null
+  /** All faults of the key source, for `ERR_KEY_CONFIGURATION`; otherwise empty. */
+  readonly faults: readonly KeyFault[]
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    details: ErrorDetails & { readonly kekId?: string; readonly faults?: readonly KeyFault[] } = {},
+  ) {
+    super(code, message, details)
+    this.kekId = details.kekId ?? null
+    this.faults = details.faults ?? []
+  }
+}
+
+/** The store could not do what it was asked, or broke its contract. */
+export class StoreError extends EnvelopeError {}
+
+/** The state of the keyring domain does not allow the call. */
+export class LifecycleError extends EnvelopeError {
+  /** Reasons in words, one for each thing that stands in the way. */
+  readonly reasons: readonly string[]
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    details: ErrorDetails & { readonly reasons?: readonly string[] } = {},
+  ) {
+    super(code, message, details)
+    this.reasons = details.reasons ?? []
+  }
+}

@@ -1,0 +1,145 @@
+import { LifecycleError } from '../errors.ts'
+import { isKekId } from '../format/envelope-v2.ts'
+import { isLegalTransition, type KekState } from './kek-state.ts'
+
+/** What the keyring document knows of one KEK. */
+export interface KekEntry {
+  /** The fingerprint bound to the id when it was promoted: 16 hexadecimal digits. */
+  readonly fingerprint: string
+  readonly suite: string
+  readonly state: KekState
+  /** RFC 3339 UTC. */
+  readonly promotedAt: string
+  /** When it left `current`; `null` while it is current. */
+  readonly fencedAt: string | null
+}
+
+/** The shared state of a keyring domain. Its revision in the store guards every write. */
+export interface KeyringDocument {
+  readonly namespace: string
+  /** Version of this document: one more with every change, also over a loss of the store's revisions. */
+  readonly epoch: number
+  /** The store's incarnation when this document was created. */
+  readonly incarnation: string
+  readonly keks: Readonly<Record<string, KekEntry>>
+}
+
+const FORMAT = 1
+const FINGERPRINT = /^[0-9a-f]{16}$/
+
+/** The KEK that new values are wrapped under. */
+export function currentKekId(document: KeyringDocument): string {
+  for (const [id, entry] of Object.entries(document.keks)) if (entry.state === 'current') return id
+  throw damaged('no KEK in it is current')
+}
+
+/** What the document says of one id; undefined for an id that was never promoted. */
+export function kekEntry(document: KeyringDocument, kekId: string): KekEntry | undefined {
+  return Object.hasOwn(document.keks, kekId) ? document.keks[kekId] : undefined
+}
+
+/** The first document of a keyring domain: one KEK, current. */
+export function firstDocument(first: {
+  readonly namespace: string
+  readonly incarnation: string
+  readonly kekId: string
+  readonly fingerprint: string
+  readonly suite: string
+  readonly at: string
+}): KeyringDocument {
+  const entry = { fingerprint: first.fingerprint, suite: first.suite, promotedAt: first.at, fencedAt: null }
+  return {
+    namespace: first.namespace,
+    epoch: 1,
+    incarnation: first.incarnation,
+    keks: { [first.kekId]: { ...entry, state: 'current' } },
+  }
+}
+
+/** The document after a promotion: the new KEK is current and the former one decrypt-only, in one change. */
+export function promoted(
+  document: KeyringDocument,
+  kek: { readonly id: string; readonly fingerprint: string; readonly suite: string },
+  at: string,
+): KeyringDocument {
+  const formerId = currentKekId(document)
+  const former = kekEntry(document, formerId)
+  const known = kekEntry(document, kek.id)
+  if (former === undefined || !isLegalTransition(known?.state ?? 'provisioned', 'current')) {
+    throw new LifecycleError(
+      'ERR_PROMOTION_BLOCKED',
+      `KEK "${kek.id}" was current before and cannot become it again.`,
+    )
+  }
+  return {
+    ...document,
+    epoch: document.epoch + 1,
+    keks: {
+      ...document.keks,
+      [formerId]: { ...former, state: 'decrypt-only', fencedAt: at },
+      [kek.id]: {
+        fingerprint: kek.fingerprint,
+        suite: kek.suite,
+        state: 'current',
+        promotedAt: at,
+        fencedAt: null,
+      },
+    },
+  }
+}
+
+export function serialiseKeyringDocument(document: KeyringDocument): string {
+  return JSON.stringify({ format: FORMAT, ...document })
+}
+
+/**
+ * Reads the document, strictly: whoever can write to the store must not be able to confuse a reader.
+ *
+ * @throws LifecycleError `ERR_KEYRING_DOCUMENT` for a document of another format or a damaged one.
+ */
+export function parseKeyringDocument(text: string): KeyringDocument {
+  const parsed = parseObject(text)
+  if (parsed['format'] !== FORMAT) {
+    throw damaged(`it has a format other than ${FORMAT}; a newer version of this package may have written it`)
+  }
+  const { namespace, epoch, incarnation, keks } = parsed
+  if (typeof namespace !== 'string' || typeof incarnation !== 'string') throw damaged('a member is missing')
+  if (typeof epoch !== 'number' || !Number.isSafeInteger(epoch) || epoch < 1)
+    throw damaged('its epoch is no count')
+  if (typeof keks !== 'object' || keks === null) throw damaged('a member is missing')
+  const entries = Object.entries(keks).map(([id, entry]) => [id, parseEntry(id, entry)] as const)
+  if (entries.filter(([, entry]) => entry.state === 'current').length !== 1) {
+    throw damaged('not exactly one KEK in it is current')
+  }
+  return { namespace, epoch, incarnation, keks: Object.fromEntries(entries) }
+}
+
+function parseEntry(id: string, value: unknown): KekEntry {
+  if (!isKekId(id) || typeof value !== 'object' || value === null) throw damaged('an entry is no KEK')
+  const { fingerprint, suite, state, promotedAt, fencedAt } = value as Record<string, unknown>
+  if (typeof fingerprint !== 'string' || !FINGERPRINT.test(fingerprint))
+    throw damaged('a fingerprint is malformed')
+  if (state !== 'current' && state !== 'decrypt-only')
+    throw damaged('a KEK is in a state this version does not know')
+  if (typeof suite !== 'string' || typeof promotedAt !== 'string') throw damaged('an entry lacks a member')
+  if (fencedAt !== null && typeof fencedAt !== 'string') throw damaged('an entry lacks a member')
+  return { fingerprint, suite, state, promotedAt, fencedAt }
+}
+
+function parseObject(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>
+  } catch {
+    // Falls through: the parser's message would quote the text.
+  }
+  throw damaged('it is no JSON object')
+}
+
+function damaged(why: string): LifecycleError {
+  return new LifecycleError(
+    'ERR_KEYRING_DOCUMENT',
+    `The keyring document cannot be read: ${why}. Nothing was changed. Restore the document "keyring" of this store ` +
+      'from a backup, or run the version that wrote it.',
+  )
+}

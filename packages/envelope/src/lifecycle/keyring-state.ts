@@ -1,0 +1,63 @@
+import { LifecycleError } from '../errors.ts'
+import { type CallOptions, KEYRING_DOCUMENT, type SecretStore } from '../store/secret-store.ts'
+import { type KeyringDocument, parseKeyringDocument, serialiseKeyringDocument } from './keyring-document.ts'
+
+/** The keyring document as last read, with the revision that guards writes. */
+export interface KeyringSnapshot {
+  readonly document: KeyringDocument
+  readonly revision: number
+}
+
+/** This instance's view of the keyring document. Views may be old: the guard finds out at the next write. */
+export class KeyringState {
+  readonly #store: SecretStore
+  readonly #namespace: string
+  #snapshot: KeyringSnapshot | null = null
+
+  constructor(store: SecretStore, namespace: string) {
+    this.#store = store
+    this.#namespace = namespace
+  }
+
+  /** The last view; `null` when there was no document. */
+  get snapshot(): KeyringSnapshot | null {
+    return this.#snapshot
+  }
+
+  /** Reads the document again. */
+  async refresh(options: CallOptions): Promise<KeyringSnapshot | null> {
+    const stored = await this.#store.readDocument(KEYRING_DOCUMENT, options)
+    if (stored === null) {
+      this.#snapshot = null
+      return null
+    }
+    const document = parseKeyringDocument(stored.value)
+    if (document.namespace !== this.#namespace) {
+      throw new LifecycleError(
+        'ERR_NAMESPACE_MISMATCH',
+        'This store holds the secrets of another namespace. Give each namespace a store of its own (for a SQL store, ' +
+          'another table prefix), or open this one with the namespace it was created with.',
+      )
+    }
+    // Always what was read, even if it is older: after a restore the past is the truth.
+    this.#snapshot = { document, revision: stored.revision }
+    return this.#snapshot
+  }
+
+  /**
+   * Writes the document if nobody changed it since `basis`; settled when it returns.
+   *
+   * @returns Whether the document now is `next`.
+   */
+  async replace(
+    basis: KeyringSnapshot | null,
+    next: KeyringDocument,
+    options: CallOptions,
+  ): Promise<boolean> {
+    const text = serialiseKeyringDocument(next)
+    const revision = await this.#store.writeDocument(KEYRING_DOCUMENT, basis?.revision ?? 0, text, options)
+    if (revision === null) return false
+    this.#snapshot = { document: next, revision }
+    return true
+  }
+}

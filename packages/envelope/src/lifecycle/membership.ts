@@ -1,0 +1,244 @@
+import { isEnvelopeError } from '../errors.ts'
+import type { EventListener } from '../events.ts'
+import type { Keyring } from '../keyring/keyring.ts'
+import { type Runtime, type Timer, timestamp } from '../runtime.ts'
+import type { CallOptions, Page, SecretHeader, SecretStore } from '../store/secret-store.ts'
+import type { Fleet, HeldKek, InstanceReport } from './fleet.ts'
+import { currentKekId, firstDocument, kekEntry, promoted } from './keyring-document.ts'
+import type { KeyringSnapshot, KeyringState } from './keyring-state.ts'
+import { checkPromotion, type PromotionOutlook, type PromotionVerdict, pendingWishes } from './promote.ts'
+import {
+  fencedAndNotHeld,
+  kekIdsInUse,
+  type ReadinessReason,
+  readinessReasons,
+  STATE_LOST_MESSAGE,
+} from './readiness.ts'
+
+export interface MembershipOptions {
+  readonly store: SecretStore
+  readonly runtime: Runtime
+  readonly keyring: Keyring
+  readonly state: KeyringState
+  readonly fleet: Fleet
+  readonly namespace: string
+  readonly instanceId: string
+  readonly leaseMs: number
+  readonly emit: EventListener
+  /** Called after each heartbeat, and when a KEK was promoted. */
+  readonly onBeat: () => void
+}
+
+/** A wished KEK on its way to become current. */
+export interface PendingPromotion extends PromotionOutlook {
+  readonly kekId: string
+}
+
+/** Heartbeats before a KEK that is missing and still in use is asked for in the store again. */
+const BEATS_BETWEEN_CHECKS = 6
+
+/**
+ * This instance as a member of the fleet: it reports itself, follows the keyring document, promotes the KEK it wishes as soon
+ * as rule P allows, and knows whether it is ready.
+ */
+export class Membership {
+  readonly #with: MembershipOptions
+  readonly #startedAt: string
+  #timer: Timer | null = null
+  #beating: Promise<void> | null = null
+  #left = false
+  #reasons: readonly ReadinessReason[] = []
+  #inUse: ReadonlySet<string> = new Set()
+  #checkedRevision = 0
+  #beatsSinceCheck = 0
+  #told: { ready: string | null; waiting: number } = { ready: null, waiting: 0 }
+
+  constructor(options: MembershipOptions) {
+    this.#with = options
+    this.#startedAt = timestamp(options.runtime)
+  }
+
+  /** Why this instance is not ready, by its last look; empty when it is. */
+  get reasons(): readonly ReadinessReason[] {
+    return this.#reasons
+  }
+
+  /** Joins the fleet; from here on a heartbeat runs until `leave`. */
+  async join(options: CallOptions): Promise<void> {
+    await this.#beat(options)
+    this.#schedule()
+  }
+
+  /** Leaves the fleet, so that nobody waits for this instance's lease. */
+  async leave(): Promise<void> {
+    this.#left = true
+    this.#timer?.cancel()
+    await this.#beating
+    await this.#with.fleet.goodbye({})
+  }
+
+  /** What rule P says of this instance's own wish. */
+  async verdict(options: CallOptions): Promise<PromotionVerdict> {
+    const { state, keyring, fleet } = this.#with
+    const kek = keyring.get(keyring.wishedKekId)
+    const snapshot = state.snapshot
+    if (snapshot === null || kek === undefined) return { kind: 'current' }
+    // Only an id that was never promoted has to wait for others.
+    const live = kekEntry(snapshot.document, kek.id) === undefined ? await fleet.live(options) : []
+    return checkPromotion(kek, snapshot.document, live)
+  }
+
+  /**
+   * The promotion that is pending in the fleet: this instance's own wish, or else another's, so that every instance gives
+   * an operator the same answer.
+   */
+  async pending(options: CallOptions): Promise<PendingPromotion | null> {
+    const snapshot = this.#with.state.snapshot
+    if (snapshot === null) return null
+    const live = await this.#with.fleet.live(options)
+    const wishes = pendingWishes(snapshot.document, live)
+    const wish = wishes.find(({ id }) => id === this.#with.keyring.wishedKekId) ?? wishes[0]
+    if (wish === undefined) return null
+    const verdict = checkPromotion(wish, snapshot.document, live)
+    if (verdict.kind === 'blocked' || verdict.kind === 'current') return null
+    return { kekId: wish.id, wished: true, waitingFor: verdict.kind === 'waiting' ? verdict.waitingFor : [] }
+  }
+
+  /** What the promotion of one KEK looks like from here. */
+  async outlook(kekId: string, options: CallOptions): Promise<PromotionOutlook> {
+    const snapshot = this.#with.state.snapshot
+    if (snapshot === null) return { wished: false, waitingFor: [] }
+    const live = await this.#with.fleet.live(options)
+    const wish = pendingWishes(snapshot.document, live).find(({ id }) => id === kekId)
+    if (wish === undefined) return { wished: false, waitingFor: [] }
+    const verdict = checkPromotion(wish, snapshot.document, live)
+    return { wished: true, waitingFor: verdict.kind === 'waiting' ? verdict.waitingFor : [] }
+  }
+
+  /** Looks at readiness again, with a census that somebody has just made. */
+  assess(census: ReadonlyMap<string, number>): void {
+    this.#inUse = new Set([...census].filter(([, count]) => count > 0).map(([id]) => id))
+    this.#concludeReadiness()
+  }
+
+  #schedule(): void {
+    if (this.#left) return
+    this.#timer = this.#with.runtime.timer(() => {
+      this.#beating = this.#beat({})
+        .catch((error: unknown) => this.#fault(error))
+        .finally(() => this.#schedule())
+    }, this.#with.leaseMs / 3)
+  }
+
+  async #beat(options: CallOptions): Promise<void> {
+    const { fleet, state } = this.#with
+    // The report comes first: who looks for instances that a promotion must wait for sees this one.
+    await fleet.report(this.#report(), options)
+    const before = state.snapshot
+    const snapshot = (await state.refresh(options)) ?? (await this.#firstStart(options))
+    if (snapshot !== null) await this.#pursueWish(snapshot, options)
+    await this.#checkReadiness(options)
+    if (before?.document.epoch !== state.snapshot?.document.epoch) await fleet.report(this.#report(), options)
+    this.#with.onBeat()
+  }
+
+  /** No document and no record: this is the first instance. No document but records: the state was lost. */
+  async #firstStart(options: CallOptions): Promise<KeyringSnapshot | null> {
+    const { store, state, keyring, namespace, runtime } = this.#with
+    const kek = keyring.get(keyring.wishedKekId)
+    if (kek === undefined || (await holdsRecords(store, options))) return null
+    const { incarnation } = await store.identify(options)
+    const { id: kekId, fingerprint, suite } = kek
+    const first = { namespace, incarnation, kekId, fingerprint, suite, at: timestamp(runtime) }
+    await state.replace(null, firstDocument(first), options)
+    return await state.refresh(options)
+  }
+
+  async #pursueWish(basis: KeyringSnapshot, options: CallOptions): Promise<void> {
+    const { keyring, state, runtime, emit } = this.#with
+    const verdict = await this.verdict(options)
+    const kek = keyring.get(keyring.wishedKekId)
+    const waiting = verdict.kind === 'waiting' ? verdict.waitingFor.length : 0
+    if (kek !== undefined && waiting !== this.#told.waiting) {
+      this.#told.waiting = waiting
+      if (waiting > 0) emit({ type: 'promotion_waiting', kekId: kek.id, instances: waiting })
+    }
+    if (verdict.kind !== 'ready' || kek === undefined) return
+    const formerKekId = currentKekId(basis.document)
+    const next = promoted(basis.document, kek, timestamp(runtime))
+    if (await state.replace(basis, next, options)) {
+      emit({ type: 'promoted', kekId: kek.id, formerKekId, epoch: next.epoch })
+    } else {
+      // Somebody else changed the document first; the next heartbeat looks at what it says now.
+      await state.refresh(options)
+    }
+  }
+
+  async #checkReadiness(options: CallOptions): Promise<void> {
+    const { keyring, state, store } = this.#with
+    const snapshot = state.snapshot
+    const asked = snapshot === null ? [] : fencedAndNotHeld(keyring, snapshot.document)
+    this.#beatsSinceCheck += 1
+    const isDue =
+      this.#checkedRevision !== snapshot?.revision || this.#beatsSinceCheck >= BEATS_BETWEEN_CHECKS
+    const mayHaveChanged = isDue && (this.#inUse.size > 0 || this.#checkedRevision !== snapshot?.revision)
+    if (snapshot !== null && mayHaveChanged) {
+      const current = currentKekId(snapshot.document)
+      this.#inUse = asked.length === 0 ? new Set() : await kekIdsInUse(store, current, asked, options)
+      this.#checkedRevision = snapshot.revision
+      this.#beatsSinceCheck = 0
+    }
+    this.#concludeReadiness()
+  }
+
+  #concludeReadiness(): void {
+    const { keyring, state, emit } = this.#with
+    const snapshot = state.snapshot
+    this.#reasons =
+      snapshot === null
+        ? [{ code: 'ERR_KEYRING_STATE_LOST', message: STATE_LOST_MESSAGE, kekId: null, fingerprint: null }]
+        : readinessReasons(keyring, snapshot.document, this.#inUse)
+    const messages = this.#reasons.map(({ message }) => message)
+    const told = messages.join('\n')
+    if (told === this.#told.ready) return
+    this.#told.ready = told
+    emit({ type: 'readiness', ready: messages.length === 0, messages })
+  }
+
+  #report(): InstanceReport {
+    const { keyring, state, instanceId, leaseMs, runtime } = this.#with
+    const keks = keyring.ids.flatMap((id): [string, HeldKek][] => {
+      const kek = keyring.get(id)
+      return kek === undefined
+        ? []
+        : [[id, { fingerprint: kek.fingerprint, mayWrap: !keyring.isDecryptOnly(id) }]]
+    })
+    return {
+      instanceId,
+      process: runtime.processName,
+      leaseMs,
+      wishedKekId: keyring.wishedKekId,
+      keks: Object.fromEntries(keks),
+      epochSeen: state.snapshot?.document.epoch ?? 0,
+      formats: ['talos:v2'],
+      startedAt: this.#startedAt,
+    }
+  }
+
+  #fault(error: unknown): void {
+    const known = isEnvelopeError(error)
+    // The text of an error that is not ours may hold anything.
+    const message = known ? error.message : 'A heartbeat failed unexpectedly; the next one tries again.'
+    this.#with.emit({ type: 'fault', during: 'heartbeat', code: known ? error.code : 'unexpected', message })
+  }
+}
+
+async function holdsRecords(store: SecretStore, options: CallOptions): Promise<boolean> {
+  let cursor: string | null = null
+  do {
+    const page: Page<SecretHeader> = await store.scan({ cursor, limit: 1 }, options)
+    if (page.items.length > 0) return true
+    cursor = page.next
+  } while (cursor !== null)
+  return false
+}

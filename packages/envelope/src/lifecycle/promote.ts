@@ -1,0 +1,120 @@
+import type { HeldKek, InstanceReport } from './fleet.ts'
+import { currentKekId, type KeyringDocument, kekEntry } from './keyring-document.ts'
+
+/** Why an instance keeps a KEK from becoming current. */
+export type WaitingReason = 'kek_missing' | 'other_bytes' | 'decrypt_only' | 'other_wish'
+
+/** An instance that a promotion waits for. */
+export interface WaitingFor {
+  readonly instanceId: string
+  /** The process as operators know it, such as `web-1/4711`. */
+  readonly process: string
+  readonly reason: WaitingReason
+  /** The reason in words, with what to do. */
+  readonly message: string
+}
+
+/** What rule P says of a wished KEK. */
+export type PromotionVerdict =
+  /** It is current already. */
+  | { readonly kind: 'current' }
+  /** It can never become current. */
+  | { readonly kind: 'blocked'; readonly reasons: readonly string[] }
+  /** It becomes current once these instances have followed, said goodbye or lost their lease. */
+  | { readonly kind: 'waiting'; readonly waitingFor: readonly WaitingFor[] }
+  | { readonly kind: 'ready' }
+
+/** What the promotion of one KEK looks like to somebody who waits for it. */
+export interface PromotionOutlook {
+  /** Whether a live instance still wishes it. */
+  readonly wished: boolean
+  readonly waitingFor: readonly WaitingFor[]
+}
+
+/**
+ * Rule P: a KEK may become current when every live instance holds it with the same fingerprint, may wrap under it and has
+ * tested it, nobody wishes another one, and it was never current before.
+ *
+ * @param kek - The wished KEK as its wisher holds it.
+ * @param live - Reports of the live instances, the wisher's included.
+ */
+export function checkPromotion(
+  kek: { readonly id: string; readonly fingerprint: string },
+  document: KeyringDocument,
+  live: readonly InstanceReport[],
+): PromotionVerdict {
+  const current = currentKekId(document)
+  if (kek.id === current) return { kind: 'current' }
+  const reasons = neverReasons(kek, document, current)
+  if (reasons.length > 0) return { kind: 'blocked', reasons }
+  const waitingFor = live.flatMap((instance) => obstacle(kek, document, instance) ?? [])
+  return waitingFor.length > 0 ? { kind: 'waiting', waitingFor } : { kind: 'ready' }
+}
+
+/** The wished KEKs of live instances that were never current, each with the fingerprint its wishers hold. */
+export function pendingWishes(
+  document: KeyringDocument,
+  live: readonly InstanceReport[],
+): readonly { readonly id: string; readonly fingerprint: string }[] {
+  const wishes = new Map<string, string>()
+  for (const instance of live) {
+    const held = heldBy(instance, instance.wishedKekId)
+    if (held !== undefined && kekEntry(document, instance.wishedKekId) === undefined) {
+      wishes.set(instance.wishedKekId, held.fingerprint)
+    }
+  }
+  return [...wishes].map(([id, fingerprint]) => ({ id, fingerprint })).sort((a, b) => (a.id < b.id ? -1 : 1))
+}
+
+function heldBy(instance: InstanceReport, kekId: string): HeldKek | undefined {
+  return Object.hasOwn(instance.keks, kekId) ? instance.keks[kekId] : undefined
+}
+
+function neverReasons(
+  kek: { readonly id: string; readonly fingerprint: string },
+  document: KeyringDocument,
+  current: string,
+): string[] {
+  const reasons: string[] = []
+  if (kekEntry(document, kek.id) !== undefined) {
+    reasons.push(
+      `KEK "${kek.id}" was current before "${current}" and an environment change never moves it back. This instance ` +
+        `follows the store and wraps under "${current}". Name "${current}" or a new KEK as current.`,
+    )
+  }
+  for (const [id, entry] of Object.entries(document.keks)) {
+    if (id !== kek.id && entry.fingerprint === kek.fingerprint) {
+      reasons.push(`KEK "${kek.id}" has the same bytes as "${id}". Generate new bytes for it.`)
+    }
+  }
+  return reasons
+}
+
+function obstacle(
+  kek: { readonly id: string; readonly fingerprint: string },
+  document: KeyringDocument,
+  instance: InstanceReport,
+): WaitingFor | null {
+  const who = { instanceId: instance.instanceId, process: instance.process }
+  const held = heldBy(instance, kek.id)
+  if (held === undefined) {
+    const message = `${instance.process} does not hold KEK "${kek.id}". Add it there and restart, or stop that process.`
+    return { ...who, reason: 'kek_missing', message }
+  }
+  if (held.fingerprint !== kek.fingerprint) {
+    const message =
+      `${instance.process} holds other bytes under KEK id "${kek.id}" (fingerprint ${held.fingerprint}, expected ` +
+      `${kek.fingerprint}). Give all instances the same bytes and restart.`
+    return { ...who, reason: 'other_bytes', message }
+  }
+  if (!held.mayWrap) {
+    const message = `${instance.process} marks KEK "${kek.id}" as decrypt-only. Take it off that list and restart.`
+    return { ...who, reason: 'decrypt_only', message }
+  }
+  const wish = instance.wishedKekId
+  if (wish !== kek.id && kekEntry(document, wish) === undefined) {
+    const message = `${instance.process} wishes KEK "${wish}" instead of "${kek.id}". Let all instances wish the same one.`
+    return { ...who, reason: 'other_wish', message }
+  }
+  return null
+}

@@ -1,0 +1,246 @@
+import type { KekResolver } from '../codec/unwrap.ts'
+import { isEnvelopeError } from '../errors.ts'
+import type { EventListener } from '../events.ts'
+import type { Kek } from '../keyring/kek.ts'
+import { currentKekId, kekEntry } from '../lifecycle/keyring-document.ts'
+import type { KeyringSnapshot, KeyringState } from '../lifecycle/keyring-state.ts'
+import type { PromotionOutlook } from '../lifecycle/promote.ts'
+import { type Runtime, timestamp } from '../runtime.ts'
+import type { Page, SecretHeader, SecretStore } from '../store/secret-store.ts'
+import { NO_TOTALS, type RotationOperation, type RotationTotals } from './operation.ts'
+import type { LoggedOperation, OperationLog } from './operation-log.ts'
+import { Pace } from './pace.ts'
+import type { Patience } from './patience.ts'
+import { type BatchPlan, type BatchTally, planBatch, tallyBatch } from './plan.ts'
+
+/** What engine and worker work with; they reach nothing else. */
+export interface RotationSurroundings {
+  readonly store: SecretStore
+  readonly log: OperationLog
+  readonly runtime: Runtime
+  readonly keyring: KeyringState
+  readonly namespace: string
+  readonly instanceId: string
+  readonly leaseMs: number
+  readonly resolve: KekResolver
+  /** The KEK to wrap under, if this instance holds it with the bound bytes and may wrap under it. */
+  readonly targetKek: (kekId: string) => Kek | null
+  /** What the promotion of a KEK looks like from here. */
+  readonly outlook: (kekId: string) => Promise<PromotionOutlook>
+  readonly emit: EventListener
+}
+
+/** Thrown when another worker has taken the operation over. */
+export class TakenOver extends Error {}
+
+/** The most records of one batch: what a store writes in one short transaction. */
+const BATCH = 256
+/** The most failures of one operation that are listed; all are counted. */
+const LISTED_FAILURES = 1_000
+const TOTALS = Object.keys(NO_TOTALS) as (keyof RotationTotals)[]
+
+/** Works on one claimed operation: page by page, progress saved after the outcomes of a batch and never before. */
+export class RotationWorker {
+  readonly #with: RotationSurroundings
+  readonly #patience: Patience
+  readonly #pace: Pace
+  #operation: RotationOperation
+  #revision: number
+  #unwishedSinceMs: number | null = null
+  #ahead: { readonly cursor: string; readonly page: Promise<Page<SecretHeader>> } | null = null
+
+  constructor(surroundings: RotationSurroundings, patience: Patience, claimed: LoggedOperation) {
+    this.#with = surroundings
+    this.#patience = patience
+    this.#operation = claimed.operation
+    this.#revision = claimed.revision
+    this.#pace = new Pace(claimed.operation.ratePerSecond ?? Number.POSITIVE_INFINITY)
+  }
+
+  /**
+   * Works until the operation has ended, this engine is stopped, or the target turns out to be for another instance.
+   *
+   * @throws TakenOver when somebody else has saved the operation since.
+   */
+  async carryOn(): Promise<void> {
+    try {
+      while (this.#operation.status === 'running' && !this.#patience.stopping) {
+        const snapshot = this.#with.keyring.snapshot ?? (await this.#refreshKeyring())
+        if (snapshot === null) return await this.#release()
+        const { targetKekId } = this.#operation
+        if (currentKekId(snapshot.document) === targetKekId) {
+          const target = this.#with.targetKek(targetKekId)
+          if (target === null) return await this.#release()
+          await this.#step(snapshot, target)
+        } else if (kekEntry(snapshot.document, targetKekId) === undefined) {
+          await this.#awaitPromotion()
+        } else {
+          await this.#fail('ERR_PROMOTION_BLOCKED', superseded(targetKekId, currentKekId(snapshot.document)))
+        }
+      }
+      if (this.#operation.status === 'running') await this.#release()
+    } catch (error) {
+      if (isEnvelopeError(error) && !error.retryable) await this.#fail(error.code, error.message)
+      else throw error
+    }
+  }
+
+  async #step(snapshot: KeyringSnapshot, target: Kek): Promise<void> {
+    const page = await this.#nextPage(target.id)
+    await this.#rest(this.#pace.waitMs(this.#with.runtime.monotonicMs(), page.items.length))
+    if (this.#patience.stopping) return
+    const plan = planBatch(page.items, {
+      namespace: this.#with.namespace,
+      target,
+      resolve: this.#with.resolve,
+      isKnownKekId: (kekId) => kekEntry(snapshot.document, kekId) !== undefined,
+      at: timestamp(this.#with.runtime),
+    })
+    if (plan.missingKekIds.length > 0) {
+      return await this.#fail('ERR_KEK_NOT_LOADED', missing(this.#with.instanceId, plan.missingKekIds))
+    }
+    const outcomes =
+      plan.changes.length === 0
+        ? []
+        : await this.#patience.insist(() => this.#with.store.write(snapshot.revision, plan.changes))
+    const tally = tallyBatch(plan, outcomes)
+    if (tally.fenced > 0) await this.#refreshKeyring()
+    else await this.#noteFailures(plan)
+    await this.#saveProgress(page, tally)
+  }
+
+  /** Reads on. With no limit on the rate the page after it is asked for too, to come while this one is worked on. */
+  async #nextPage(targetKekId: string): Promise<Page<SecretHeader>> {
+    const read = (cursor: string | null): Promise<Page<SecretHeader>> =>
+      this.#with.store.scan({ cursor, limit: this.#pace.batch(BATCH), exceptKekId: targetKekId })
+    const { cursor, ratePerSecond } = this.#operation
+    const ahead = this.#ahead?.cursor === cursor ? this.#ahead.page : null
+    this.#ahead = null
+    const page = ahead === null ? null : await ahead.catch(() => null)
+    const answer = page ?? (await this.#patience.insist(() => read(cursor)))
+    if (ratePerSecond === null && answer.next !== null) {
+      this.#ahead = { cursor: answer.next, page: read(answer.next) }
+      // A page that fails ahead of time is asked for again when its turn comes.
+      this.#ahead.page.catch(() => null)
+    }
+    return answer
+  }
+
+  async #noteFailures({ failures }: BatchPlan): Promise<void> {
+    const first = this.#operation.totals.failed
+    for (const [index, failure] of failures.slice(0, Math.max(0, LISTED_FAILURES - first)).entries()) {
+      await this.#patience.insist(() =>
+        this.#with.log.noteFailure(this.#operation, first + index, failure, {}),
+      )
+    }
+  }
+
+  async #saveProgress(page: Page<SecretHeader>, { totals, fenced }: BatchTally): Promise<void> {
+    const before = this.#operation
+    const sum = { ...before.totals }
+    for (const member of TOTALS) sum[member] += totals[member]
+    const foundInPass = before.foundInPass + totals.scanned - totals.failed
+    const counted = { ...before, totals: sum, foundInPass, waitingFor: [] }
+    // A fenced page is read again: some of its records are still as they were.
+    if (fenced > 0) return await this.#save(counted)
+    if (page.next !== null) return await this.#save({ ...counted, cursor: page.next })
+    if (foundInPass === 0) return await this.#end(counted)
+    // The next pass meets this pass's failures again and counts them anew.
+    const again = { ...sum, scanned: sum.scanned - sum.failed, failed: 0 }
+    await this.#save({ ...counted, totals: again, pass: before.pass + 1, cursor: null, foundInPass: 0 })
+  }
+
+  async #end(operation: RotationOperation): Promise<void> {
+    const { failed } = operation.totals
+    if (failed === 0) {
+      return await this.#save({
+        ...operation,
+        status: 'completed',
+        cursor: null,
+        completedAt: this.#now(),
+        worker: null,
+      })
+    }
+    this.#operation = operation
+    const many = failed === 1 ? '1 secret' : `${failed} secrets`
+    await this.#fail(
+      'ERR_DECRYPT_FAILED',
+      `${many} could not be re-wrapped and stayed under the former KEK; all others were. Their names and reasons are ` +
+        'listed. Restore or delete them, then start the rotation again.',
+    )
+  }
+
+  async #awaitPromotion(): Promise<void> {
+    const { runtime, leaseMs } = this.#with
+    const outlook = await this.#patience.insist(() => this.#with.outlook(this.#operation.targetKekId))
+    const nowMs = runtime.monotonicMs()
+    this.#unwishedSinceMs = outlook.wished ? null : (this.#unwishedSinceMs ?? nowMs)
+    // Two leases: a restart of the only instance that wishes it must not end the operation.
+    if (this.#unwishedSinceMs !== null && nowMs - this.#unwishedSinceMs > 2 * leaseMs) {
+      return await this.#fail('ERR_PROMOTION_BLOCKED', unwished(this.#operation.targetKekId))
+    }
+    await this.#save({ ...this.#operation, waitingFor: outlook.waitingFor })
+    await this.#patience.sleep(leaseMs / 3)
+    await this.#refreshKeyring()
+  }
+
+  /** Waits for the pace, saving the operation meanwhile, so that nobody takes a slow worker for a dead one. */
+  async #rest(delayMs: number): Promise<void> {
+    const longest = this.#with.leaseMs / 3
+    for (let leftMs = delayMs; ; leftMs -= longest) {
+      await this.#patience.sleep(Math.max(0, Math.min(leftMs, longest)))
+      if (leftMs <= longest || this.#patience.stopping) return
+      await this.#save(this.#operation)
+    }
+  }
+
+  async #refreshKeyring(): Promise<KeyringSnapshot | null> {
+    return await this.#patience.insist(() => this.#with.keyring.refresh({}))
+  }
+
+  async #fail(code: string, message: string): Promise<void> {
+    const lastError = { code, message }
+    await this.#save({
+      ...this.#operation,
+      status: 'failed',
+      completedAt: this.#now(),
+      lastError,
+      worker: null,
+    })
+  }
+
+  async #release(): Promise<void> {
+    await this.#save({ ...this.#operation, worker: null })
+  }
+
+  async #save(operation: RotationOperation): Promise<void> {
+    const next = { ...operation, updatedAt: this.#now() }
+    const revision = await this.#patience.insist(() => this.#with.log.save(next, this.#revision, {}))
+    if (revision === null) throw new TakenOver()
+    this.#operation = next
+    this.#revision = revision
+    const { scanned, rewrapped, failed } = next.totals
+    const event = { operationId: next.id, status: next.status, scanned, rewrapped, failed }
+    this.#with.emit({ type: 'rotation', ...event })
+  }
+
+  #now(): string {
+    return timestamp(this.#with.runtime)
+  }
+}
+
+function missing(instanceId: string, kekIds: readonly string[]): string {
+  const ids = kekIds.map((id) => `"${id}"`).join(', ')
+  return (
+    `Instance ${instanceId} met secrets under ${ids} and does not hold the KEK with the bound bytes. Add it back to the ` +
+    'key source and start the rotation again; nothing was lost.'
+  )
+}
+
+function superseded(targetKekId: string, current: string): string {
+  return `KEK "${targetKekId}" is no longer current, "${current}" is. Start the rotation again to go towards it.`
+}
+
+function unwished(targetKekId: string): string {
+  return `No live instance wishes KEK "${targetKekId}" any more. Start the rotation again to go towards the current KEK.`
+}

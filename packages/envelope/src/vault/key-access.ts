@@ -1,0 +1,76 @@
+import type { KekResolver } from '../codec/unwrap.ts'
+import { type DecryptError, KeyError, LifecycleError } from '../errors.ts'
+import type { Kek } from '../keyring/kek.ts'
+import type { Keyring } from '../keyring/keyring.ts'
+import { currentKekId, kekEntry } from '../lifecycle/keyring-document.ts'
+import type { KeyringSnapshot, KeyringState } from '../lifecycle/keyring-state.ts'
+import { describeNotHeld, holding, STATE_LOST_MESSAGE } from '../lifecycle/readiness.ts'
+
+/** Which KEK may be used for what: the process's keyring held against the keyring document. */
+export class KeyAccess {
+  readonly #keyring: Keyring
+  readonly #state: KeyringState
+
+  constructor(keyring: Keyring, state: KeyringState) {
+    this.#keyring = keyring
+    this.#state = state
+  }
+
+  /** Finds the KEK to open with. Other bytes than the bound ones count as not held. */
+  readonly resolve: KekResolver = (kekId) => {
+    const kek = this.#keyring.get(kekId)
+    if (kek === undefined) return null
+    const document = this.#state.snapshot?.document
+    return document === undefined || holding(this.#keyring, document, kekId) === 'held' ? kek : null
+  }
+
+  /** The KEK to wrap under if it is held with the bound bytes and its key source allows that. */
+  readonly forWrapping = (kekId: string): Kek | null => {
+    const kek = this.resolve(kekId)
+    return kek === null || kek === 'not_allowed' || this.#keyring.isDecryptOnly(kekId) ? null : kek
+  }
+
+  /**
+   * The current KEK, to wrap a new value under, with the revision that guards the write.
+   *
+   * @throws LifecycleError `ERR_KEYRING_STATE_LOST`.
+   * @throws KeyError `ERR_KEK_NOT_LOADED`, `ERR_KEK_MISMATCH`, `ERR_KEK_NOT_ALLOWED`.
+   */
+  current(): { readonly kek: Kek; readonly snapshot: KeyringSnapshot } {
+    const snapshot = this.#state.snapshot
+    if (snapshot === null) throw new LifecycleError('ERR_KEYRING_STATE_LOST', STATE_LOST_MESSAGE)
+    const kekId = currentKekId(snapshot.document)
+    const kek = this.forWrapping(kekId)
+    if (kek !== null) return { kek, snapshot }
+    if (this.resolve(kekId) === null) throw this.#notHeld(kekId, 'it is current')
+    throw new KeyError(
+      'ERR_KEK_NOT_ALLOWED',
+      `KEK "${kekId}" is current, but this instance marks it decrypt-only and cannot write. Take it off ` +
+        'TALOS_DECRYPT_ONLY_KEK_IDS, or promote another KEK.',
+      { kekId },
+    )
+  }
+
+  /** Turns "does not open" into the error that says what to do, where a KEK is the reason. */
+  explain(error: DecryptError): DecryptError | KeyError {
+    if (error.kekId === null) return error
+    if (error.reason === 'kek_unknown') return this.#notHeld(error.kekId, 'this secret is under it', error)
+    if (error.reason !== 'kek_mismatch') return error
+    const held = this.#keyring.get(error.kekId)?.fingerprint
+    return new KeyError(
+      'ERR_KEK_MISMATCH',
+      `The secret was wrapped under other bytes of KEK "${error.kekId}" than this instance holds (fingerprint ${held}), ` +
+        'or its wrap text was altered. Give the key source the bytes it was written with.',
+      { kekId: error.kekId, cause: error },
+    )
+  }
+
+  #notHeld(kekId: string, why: string, cause?: unknown): KeyError {
+    const document = this.#state.snapshot?.document
+    const bound = document === undefined ? undefined : kekEntry(document, kekId)?.fingerprint
+    const held = this.#keyring.get(kekId) === undefined ? 'missing' : 'other_bytes'
+    const code = held === 'missing' ? 'ERR_KEK_NOT_LOADED' : 'ERR_KEK_MISMATCH'
+    const message = describeNotHeld(kekId, bound ?? null, held, why)
+    return new KeyError(code, message, cause === undefined ? { kekId } : { kekId, cause })
+  }
+}

@@ -1,0 +1,223 @@
+import { unwrapValue } from '../codec/unwrap.ts'
+import { wrapValue } from '../codec/wrap.ts'
+import { type DecryptError, FormatError, isEnvelopeError, StoreError } from '../errors.ts'
+import { kekIdOfWrap, SEALED_OVERHEAD_BYTES } from '../format/envelope-v2.ts'
+import type { KeyringState } from '../lifecycle/keyring-state.ts'
+import { type Runtime, timestamp } from '../runtime.ts'
+import { checkNames, STORE_LIMITS } from '../store/limits.ts'
+import { parseMeta, type RecordMeta, serialiseMeta } from '../store/record-meta.ts'
+import type { Change, Outcome, Page, SecretHeader, SecretStore, StoredSecret } from '../store/secret-store.ts'
+import { checkCallerContext, checkVersion, recordContext, valueBytes } from './arguments.ts'
+import { Deadline } from './deadline.ts'
+import type { KeyAccess } from './key-access.ts'
+import { Secret } from './secret.ts'
+import type {
+  CallerContext,
+  DeleteOptions,
+  DeleteResult,
+  GetOptions,
+  ListPageOptions,
+  PutOptions,
+  PutResult,
+  SecretEntry,
+} from './secret-vault.ts'
+
+export interface RecordsOptions {
+  readonly store: SecretStore
+  readonly state: KeyringState
+  readonly keys: KeyAccess
+  readonly runtime: Runtime
+  readonly namespace: string
+  readonly maxValueBytes: number
+}
+
+/** The secrets of a vault: values in and out, each write guarded and compare-and-swap. */
+export class Records {
+  readonly #with: RecordsOptions
+  #maxSealedBytes: number | null = null
+
+  constructor(options: RecordsOptions) {
+    this.#with = options
+  }
+
+  async put(name: string, value: string | Uint8Array, options: PutOptions): Promise<PutResult> {
+    const { store, state, runtime, namespace } = this.#with
+    checkNames([name])
+    checkVersion(options.expectedVersion, true)
+    const callerContext = checkCallerContext(options.context)
+    const context = recordContext(namespace, name, callerContext)
+    const bytes = valueBytes(value, this.#with.maxValueBytes)
+    const deadline = new Deadline(runtime, options)
+    await this.#checkFits(bytes, deadline)
+    for (;;) {
+      const { kek, snapshot } = this.#with.keys.current()
+      const [existing = null] = await store.read([name], deadline.next())
+      const known = existing === null ? null : metaOf(existing)
+      const version = known?.version ?? null
+      if (options.expectedVersion !== undefined && options.expectedVersion !== version) {
+        return { outcome: 'conflict', version }
+      }
+      const meta = nextMeta(known, callerContext, timestamp(runtime))
+      const secret = { name, ...wrapValue(kek, bytes, context), meta: serialiseMeta(meta) }
+      checkMetaFits(secret.meta)
+      const change: Change =
+        existing === null
+          ? { kind: 'create', secret }
+          : { kind: 'replace', expectedWrap: existing.wrap, secret }
+      const outcome = await this.#write(snapshot.revision, change, deadline)
+      if (outcome === 'done' || outcome === 'already') {
+        return { outcome: existing === null ? 'created' : 'replaced', version: meta.version }
+      }
+      if (outcome === 'fenced') await this.#follow(state, snapshot.revision, deadline)
+    }
+  }
+
+  async get(name: string, options: GetOptions): Promise<Secret | null> {
+    const [secret = null] = await this.getMany([name], options)
+    return secret
+  }
+
+  async getMany(names: readonly string[], options: GetOptions): Promise<readonly (Secret | null)[]> {
+    if (!Array.isArray(names)) throw new TypeError('Give an array of names.')
+    checkNames(names)
+    const callerContext = checkCallerContext(options.context)
+    const deadline = new Deadline(this.#with.runtime, options)
+    const found = await this.#with.store.read(names, deadline.next())
+    const secrets: (Secret | null)[] = []
+    for (const stored of found)
+      secrets.push(stored === null ? null : await this.#open(stored, callerContext, deadline))
+    return secrets
+  }
+
+  async delete(name: string, options: DeleteOptions): Promise<DeleteResult> {
+    const { store, state, runtime } = this.#with
+    checkNames([name])
+    checkVersion(options.expectedVersion, false)
+    const deadline = new Deadline(runtime, options)
+    for (;;) {
+      const [existing = null] = await store.read([name], deadline.next())
+      if (existing === null) return { outcome: 'missing' }
+      if (options.expectedVersion !== undefined) {
+        const { version } = metaOf(existing)
+        if (options.expectedVersion !== version) return { outcome: 'conflict', version }
+      }
+      const change = { kind: 'delete', expectedWrap: existing.wrap, name } as const
+      const outcome = await this.#write(state.snapshot?.revision ?? 0, change, deadline)
+      if (outcome === 'done') return { outcome: 'deleted' }
+    }
+  }
+
+  async listPage(options: ListPageOptions): Promise<Page<SecretEntry>> {
+    const { cursor = null, limit = 100, prefix = '' } = options
+    if (!Number.isSafeInteger(limit) || limit < 1 || limit > STORE_LIMITS.pageItems) {
+      throw new TypeError(`limit is a whole number from 1 to ${STORE_LIMITS.pageItems}.`)
+    }
+    if (typeof prefix !== 'string') throw new TypeError('prefix is text.')
+    const deadline = new Deadline(this.#with.runtime, options)
+    const page = await this.#with.store.scan({ cursor, limit }, deadline.next())
+    return { items: page.items.filter(({ name }) => name.startsWith(prefix)).map(entryOf), next: page.next }
+  }
+
+  async #open(stored: StoredSecret, callerContext: CallerContext, deadline: Deadline): Promise<Secret> {
+    const { keys, state, namespace } = this.#with
+    const context = recordContext(namespace, stored.name, callerContext)
+    const open = (): Secret => {
+      const value = unwrapValue(keys.resolve, stored.wrap, stored.sealed, context)
+      return new Secret(stored.name, metaOf(stored).version, kekIdOfWrap(stored.wrap) ?? '', value)
+    }
+    try {
+      return open()
+    } catch (error) {
+      if (!isEnvelopeError(error) || error.code !== 'ERR_DECRYPT_FAILED') throw error
+      const failed = error as DecryptError
+      if (failed.reason !== 'kek_unknown') throw keys.explain(failed)
+      // The document may have come to say something else of this KEK since it was last read.
+      await state.refresh(deadline.next())
+    }
+    try {
+      return open()
+    } catch (error) {
+      throw isEnvelopeError(error) && error.code === 'ERR_DECRYPT_FAILED'
+        ? keys.explain(error as DecryptError)
+        : error
+    }
+  }
+
+  /**
+   * Writes one change. A write of unknown outcome is repeated: `already` then tells that it took effect.
+   *
+   * @throws StoreError `ERR_STORE_OUTCOME_UNKNOWN` when a repetition finds something else: the first attempt may have taken
+   * effect and been replaced since, and writing the value once more would undo that replacement.
+   */
+  async #write(guard: number, change: Change, deadline: Deadline): Promise<Outcome> {
+    const { store } = this.#with
+    let doubt: StoreError | null = null
+    for (;;) {
+      try {
+        const [outcome = 'missing'] = await store.write(guard, [change], deadline.next())
+        if (doubt !== null && change.kind === 'delete' && outcome === 'missing') return 'done'
+        if (doubt !== null && outcome !== 'done' && outcome !== 'already') throw doubt
+        return outcome
+      } catch (error) {
+        if (doubt !== null) throw doubt
+        if (!isEnvelopeError(error) || error.code !== 'ERR_STORE_OUTCOME_UNKNOWN') throw error
+        doubt = error as StoreError
+      }
+    }
+  }
+
+  /** Reads the keyring document that fenced a write. */
+  async #follow(state: KeyringState, fencedRevision: number, deadline: Deadline): Promise<void> {
+    const snapshot = await state.refresh(deadline.next())
+    if (snapshot?.revision === fencedRevision) {
+      throw new StoreError(
+        'ERR_STORE_CONTRACT',
+        'The store fenced a write at the revision its keyring document has. Nothing was written.',
+      )
+    }
+  }
+
+  async #checkFits(bytes: Uint8Array, deadline: Deadline): Promise<void> {
+    this.#maxSealedBytes ??= (await this.#with.store.identify(deadline.next())).maxSealedBytes
+    if (bytes.length + SEALED_OVERHEAD_BYTES > this.#maxSealedBytes) {
+      throw new FormatError(
+        'ERR_VALUE_TOO_LARGE',
+        `The store keeps values of at most ${this.#maxSealedBytes - SEALED_OVERHEAD_BYTES} bytes. Nothing was written.`,
+      )
+    }
+  }
+}
+
+function metaOf(stored: SecretHeader): RecordMeta {
+  const meta = parseMeta(stored.meta)
+  if (meta !== null) return meta
+  throw new FormatError(
+    'ERR_RECORD_DAMAGED',
+    'The metadata of this record was not written by this library. Restore the record from a backup, or delete it.',
+  )
+}
+
+function nextMeta(known: RecordMeta | null, context: CallerContext, at: string): RecordMeta {
+  const version = (known?.version ?? 0) + 1
+  return { version, context, createdAt: known?.createdAt ?? at, updatedAt: at, rewrappedAt: null }
+}
+
+function checkMetaFits(meta: string): void {
+  if (Buffer.byteLength(meta) <= STORE_LIMITS.metaBytes) return
+  throw new FormatError(
+    'ERR_CONTEXT_TOO_LARGE',
+    `The context takes more than ${STORE_LIMITS.metaBytes} bytes as JSON. Nothing was written.`,
+  )
+}
+
+function entryOf(header: SecretHeader): SecretEntry {
+  const meta = parseMeta(header.meta)
+  return {
+    name: header.name,
+    version: meta?.version ?? null,
+    kekId: kekIdOfWrap(header.wrap),
+    createdAt: meta?.createdAt ?? null,
+    updatedAt: meta?.updatedAt ?? null,
+    rewrappedAt: meta?.rewrappedAt ?? null,
+  }
+}

@@ -1,0 +1,187 @@
+import type { WaitingFor } from '../lifecycle/promote.ts'
+import type { ReadinessReason } from '../lifecycle/readiness.ts'
+import type { RotationFailure, RotationOperation } from '../rotation/operation.ts'
+import type { CallOptions, Page } from '../store/secret-store.ts'
+import type { Secret } from './secret.ts'
+
+/** The caller's pairs of the encryption context: at most 14, and neither `namespace` nor `name`. */
+export type CallerContext = Readonly<Record<string, string>>
+
+export interface PutOptions extends CallOptions {
+  /**
+   * The version the caller believes the secret to have; `null` for a secret that must not exist yet.
+   *
+   * @defaultValue absent: whatever is there is replaced
+   */
+  readonly expectedVersion?: number | null
+  /** Pairs that every later read must give again. @defaultValue none */
+  readonly context?: CallerContext
+}
+
+/** A lost race is an answer, not an error: `conflict` carries the version that is there, `null` for none. */
+export type PutResult =
+  | { readonly outcome: 'created' | 'replaced'; readonly version: number }
+  | { readonly outcome: 'conflict'; readonly version: number | null }
+
+export interface GetOptions extends CallOptions {
+  /** The pairs the secret was written with. Without the same pairs a read fails closed. @defaultValue none */
+  readonly context?: CallerContext
+}
+
+export interface DeleteOptions extends CallOptions {
+  /** The version the caller believes the secret to have. @defaultValue absent: whatever is there is deleted */
+  readonly expectedVersion?: number
+}
+
+export type DeleteResult =
+  | { readonly outcome: 'deleted' | 'missing' }
+  | { readonly outcome: 'conflict'; readonly version: number }
+
+/** What is known of a secret without opening it. */
+export interface SecretEntry {
+  readonly name: string
+  /** `null`, as the times, when the record's metadata is damaged. */
+  readonly version: number | null
+  /** The KEK its DEK is wrapped under, read from the stored wrap text; `null` when that is damaged. */
+  readonly kekId: string | null
+  /** RFC 3339 UTC, as the other times. */
+  readonly createdAt: string | null
+  /** When the value was last written. */
+  readonly updatedAt: string | null
+  /** When its DEK was last put under another KEK; `null` if never since the value was written. */
+  readonly rewrappedAt: string | null
+}
+
+export interface ListOptions extends CallOptions {
+  /** Only names that begin with this text. @defaultValue all */
+  readonly prefix?: string
+}
+
+export interface ListPageOptions extends ListOptions {
+  /** `next` of the page before. @defaultValue null: from the start */
+  readonly cursor?: string | null
+  /** 1 to 1,000 records looked at; a page may hold fewer. @defaultValue 100 */
+  readonly limit?: number
+}
+
+export interface RotateOptions extends CallOptions {
+  /** The most secrets to re-wrap per second. @defaultValue absent: as fast as the store takes them */
+  readonly ratePerSecond?: number
+}
+
+export interface RotateResult {
+  /** The operation's id, a UUIDv7. */
+  readonly id: string
+  /** Whether this call began it; `false` when one was active already, whose id this is. */
+  readonly started: boolean
+}
+
+/** One KEK as this instance and the keyring document know it. */
+export interface KekStatus {
+  readonly id: string
+  /** `provisioned`: held by this instance, never promoted. */
+  readonly state: 'provisioned' | 'current' | 'decrypt-only'
+  /** 16 hexadecimal digits: the bound one, or that of the bytes held here while none is bound. */
+  readonly fingerprint: string
+  /** Whether this instance holds it, with the bound bytes. */
+  readonly loaded: boolean
+  /** Records under it, by the census of this status. */
+  readonly records: number
+}
+
+export interface VaultStatus {
+  readonly ready: boolean
+  /** Why not; empty when ready. */
+  readonly reasons: readonly ReadinessReason[]
+  readonly namespace: string
+  readonly instanceId: string
+  /** Version of the keyring document; `null` when there is none. */
+  readonly epoch: number | null
+  /** The KEK new values are wrapped under; `null` when the keyring state was lost. */
+  readonly currentKekId: string | null
+  /** The KEK that a rotation started now goes towards: the wished one while its promotion is pending. */
+  readonly targetKekId: string | null
+  /** The KEK this instance's key source names as current. */
+  readonly wishedKekId: string
+  /** The promotion that waits, and for whom; `null` when none does. */
+  readonly pending: { readonly kekId: string; readonly waitingFor: readonly WaitingFor[] } | null
+  /** Things an operator should know that do not affect readiness, in words. */
+  readonly notices: readonly string[]
+  readonly loadedKekIds: readonly string[]
+  readonly keks: readonly KekStatus[]
+  /** Records under each known KEK other than the target, 0 included. Exact at `counts.asOf`. */
+  readonly staleCounts: Readonly<Record<string, number>>
+  /** A census made for this answer; `asOf` is when it began, RFC 3339 UTC. */
+  readonly counts: { readonly level: 'strong' | 'advisory'; readonly asOf: string; readonly records: number }
+}
+
+/**
+ * Secrets of one keyring domain: one store and one namespace.
+ *
+ * Every method takes `signal` and `timeoutMs` (10 s unless told) and may be called again after a time-out.
+ */
+export interface SecretVault extends AsyncDisposable {
+  readonly namespace: string
+  /** This process's id in the fleet, a UUIDv7. */
+  readonly instanceId: string
+  /** Whether this instance can serve every record, by its last look at the store. Costs nothing to ask. */
+  readonly ready: boolean
+
+  /**
+   * Encrypts a value under a fresh DEK and stores it, with compare-and-swap.
+   *
+   * @param name - 1 to 512 bytes of well-formed UTF-8, no U+0000.
+   * @param value - Text or bytes, 0 to 65,536 bytes unless `maxValueBytes` says otherwise.
+   * @throws TypeError for a name, value, version or context of the wrong form.
+   * @throws FormatError `ERR_VALUE_TOO_LARGE`, `ERR_CONTEXT_TOO_LARGE`; nothing was written.
+   * @throws KeyError `ERR_KEK_NOT_LOADED`, `ERR_KEK_MISMATCH`, `ERR_KEK_NOT_ALLOWED` when this instance may not wrap under
+   * the current KEK.
+   * @throws LifecycleError `ERR_KEYRING_STATE_LOST`.
+   * @throws StoreError `ERR_STORE_UNAVAILABLE` (not written), `ERR_STORE_OUTCOME_UNKNOWN` (repeat or re-read).
+   */
+  put(name: string, value: string | Uint8Array, options?: PutOptions): Promise<PutResult>
+
+  /**
+   * Reads and opens one secret.
+   *
+   * @returns The secret, or `null` when there is none.
+   * @throws KeyError `ERR_KEK_NOT_LOADED`, `ERR_KEK_MISMATCH`: the message names the id to add back.
+   * @throws DecryptError when it does not open: another context, or altered.
+   */
+  get(name: string, options?: GetOptions): Promise<Secret | null>
+
+  /** Reads up to 100 secrets in one store call; answers in the order asked. All share `context`. */
+  getMany(names: readonly string[], options?: GetOptions): Promise<readonly (Secret | null)[]>
+
+  /** Deletes one secret. Needs no KEK. */
+  delete(name: string, options?: DeleteOptions): Promise<DeleteResult>
+
+  /** Lists metadata of all secrets, no values. Order is the store's; a name may come twice while others write. */
+  list(options?: ListOptions): AsyncIterable<SecretEntry>
+
+  /** Lists one page of metadata. */
+  listPage(options?: ListPageOptions): Promise<Page<SecretEntry>>
+
+  /**
+   * Starts re-wrapping every secret that is not under the target KEK. The work runs here, in the background, until it is
+   * done or the vault is closed; another instance, or the next start, carries it on.
+   *
+   * @throws LifecycleError `ERR_PROMOTION_BLOCKED` when the wished KEK can never become current; `reasons` say why.
+   */
+  rotate(options?: RotateOptions): Promise<RotateResult>
+
+  /** Reads an operation; `null` for an unknown id. */
+  rotation(operationId: string, options?: CallOptions): Promise<RotationOperation | null>
+
+  /** Lists the records an operation could not re-wrap. */
+  rotationFailures(operationId: string, options?: CallOptions): AsyncIterable<RotationFailure>
+
+  /** Looks at the store and says whether this instance is ready, what is pending, and counts records per KEK. */
+  status(options?: CallOptions): Promise<VaultStatus>
+
+  /**
+   * Stops the rotation after the batch that is running, says goodbye to the fleet and waits for calls in flight. The
+   * store's client stays open. May be called again.
+   */
+  close(): Promise<void>
+}
