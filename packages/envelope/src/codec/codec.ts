@@ -1,0 +1,191 @@
+import { utf8 } from '../bytes.ts'
+import { DecryptError, KeyError } from '../errors.ts'
+import { encodeContext } from '../format/context.ts'
+import { joinEnvelope, MAX_VALUE_BYTES, type ParsedEnvelope, parseEnvelope } from '../format/envelope-v2.ts'
+import type { Kek } from '../keyring/kek.ts'
+import type { KeySource } from '../keyring/key-source.ts'
+import type { Keyring } from '../keyring/keyring.ts'
+import { checkEnvelopeType, type EnvelopeHeader, peek } from './peek.ts'
+import { rewrapParsed } from './rewrap.ts'
+import { openSealed } from './unwrap.ts'
+import { checkValueSize, wrapValue } from './wrap.ts'
+
+/**
+ * What a value is bound to: 1 to 16 pairs of text. Keys have 1 to 128 bytes of UTF-8, values 0 to 4,096, together at most
+ * 8,192; well-formed, without U+0000, never normalised. An envelope opens under exactly these pairs only.
+ */
+export type EncryptionContext = Readonly<Record<string, string>>
+
+/** Options of {@link createCodec}. */
+export interface CodecOptions {
+  /** Where the KEKs come from. They are loaded once. */
+  readonly keys: KeySource
+  /**
+   * The most bytes of a value that `wrap` takes, 1 to 1,048,576. What was wrapped under a higher limit still opens.
+   * @defaultValue 65_536
+   */
+  readonly maxValueBytes?: number
+  /** Aborts loading the KEKs. */
+  readonly signal?: AbortSignal
+}
+
+/** One envelope and the context of its value. */
+export interface EnvelopeItem {
+  readonly envelope: string
+  readonly context: EncryptionContext
+}
+
+/** What became of one envelope of `rewrapMany`. */
+export type RewrapResult = { readonly envelope: string } | { readonly error: DecryptError }
+
+/**
+ * Makes, opens and moves envelopes that the caller keeps. It holds KEKs and prints nothing of them.
+ *
+ * All methods throw `TypeError` when an envelope is not text or a context breaks its rules.
+ */
+export interface Codec {
+  /**
+   * Wraps a value under a fresh DEK and the current KEK of the key source.
+   *
+   * @param value - Text, which is encoded as UTF-8 and must be well-formed, or bytes.
+   * @param context - What the value is bound to.
+   * @returns The envelope's text.
+   * @throws FormatError `ERR_VALUE_TOO_LARGE`.
+   */
+  wrap(value: string | Uint8Array, context: EncryptionContext): Promise<string>
+
+  /**
+   * Opens an envelope.
+   *
+   * @param envelope - The envelope's text.
+   * @param context - The pairs it was wrapped with, in any order.
+   * @returns The value, in memory of its own.
+   * @throws DecryptError `ERR_DECRYPT_FAILED`; `reason` names the first check that failed.
+   */
+  unwrap(envelope: string, context: EncryptionContext): Promise<Uint8Array>
+
+  /**
+   * Moves an envelope's DEK under the current KEK of the key source. The value is not decrypted; the part after the
+   * last colon stays as it is.
+   *
+   * @param envelope - The envelope's text.
+   * @param context - The pairs it was wrapped with.
+   * @returns The new text; an equal one when the DEK is under the current KEK already.
+   * @throws DecryptError `ERR_DECRYPT_FAILED`; `reason` names the first check that failed.
+   */
+  rewrap(envelope: string, context: EncryptionContext): Promise<string>
+
+  /**
+   * Moves many envelopes, at a fraction of the cost of moving them one by one. Runs without a pause: some 10 ms for each
+   * 1,000 envelopes.
+   *
+   * @param items - Any number of envelopes.
+   * @returns For each item, in order, what `rewrap` returns or throws.
+   */
+  rewrapMany(items: readonly EnvelopeItem[]): Promise<RewrapResult[]>
+
+  /** See the function {@link peek}. */
+  peek(envelope: string): EnvelopeHeader
+}
+
+const DEFAULT_MAX_VALUE_BYTES = 65_536
+
+/**
+ * Makes a codec for callers who keep envelopes themselves.
+ *
+ * @param options - The key source and limits.
+ * @returns The codec, once the KEKs are loaded.
+ * @throws KeyError `ERR_KEY_CONFIGURATION` with every fault of the key source.
+ * @throws TypeError when `maxValueBytes` is out of range.
+ */
+export async function createCodec(options: CodecOptions): Promise<Codec> {
+  const { keys, maxValueBytes = DEFAULT_MAX_VALUE_BYTES, signal } = options
+  if (!Number.isInteger(maxValueBytes) || maxValueBytes < 1 || maxValueBytes > MAX_VALUE_BYTES) {
+    throw new TypeError(`maxValueBytes is an integer from 1 to ${MAX_VALUE_BYTES}.`)
+  }
+  const keyring = await keys.load(signal === undefined ? {} : { signal })
+  return new KeyringCodec(keyring, maxValueBytes)
+}
+
+class KeyringCodec implements Codec {
+  readonly #keyring: Keyring
+  readonly #current: Kek
+  readonly #maxValueBytes: number
+
+  constructor(keyring: Keyring, maxValueBytes: number) {
+    this.#keyring = keyring
+    this.#current = currentKek(keyring)
+    this.#maxValueBytes = maxValueBytes
+  }
+
+  readonly #resolve = (kekId: string): Kek | null => this.#keyring.get(kekId) ?? null
+
+  async wrap(value: string | Uint8Array, context: EncryptionContext): Promise<string> {
+    const encoded = encodeContext(context)
+    const bytes = bytesOfValue(value)
+    checkValueSize(bytes, this.#maxValueBytes)
+    const { wrap, sealed } = wrapValue(this.#current, bytes, encoded)
+    return joinEnvelope(wrap, sealed)
+  }
+
+  async unwrap(envelope: string, context: EncryptionContext): Promise<Uint8Array> {
+    const encoded = encodeContext(context)
+    const { fields, sealed } = parsedOrThrow(envelope)
+    return openSealed(this.#resolve, fields, sealed, encoded)
+  }
+
+  async rewrap(envelope: string, context: EncryptionContext): Promise<string> {
+    const [result] = await this.rewrapMany([{ envelope, context }])
+    if (result !== undefined && 'envelope' in result) return result.envelope
+    throw result?.error
+  }
+
+  async rewrapMany(items: readonly EnvelopeItem[]): Promise<RewrapResult[]> {
+    const parsed = items.map(({ envelope, context }) => {
+      checkEnvelopeType(envelope)
+      const either = parseEnvelope(envelope)
+      const [fields, wrapLength] = 'fault' in either ? [either, 0] : [either.fields, either.wrap.length]
+      return { fields, context: encodeContext(context), sealedText: envelope.slice(wrapLength) }
+    })
+    const outcomes = rewrapParsed(this.#resolve, this.#current, parsed)
+    return parsed.map(({ sealedText }, index) => {
+      const outcome = outcomes[index] as string | DecryptError
+      return typeof outcome === 'string' ? { envelope: outcome + sealedText } : { error: outcome }
+    })
+  }
+
+  peek(envelope: string): EnvelopeHeader {
+    return peek(envelope)
+  }
+}
+
+function currentKek(keyring: Keyring): Kek {
+  const kekId = keyring.wishedKekId
+  const kek = keyring.get(kekId)
+  if (kek === undefined) {
+    throw new KeyError(
+      'ERR_KEK_NOT_LOADED',
+      `The current KEK ${kekId} is not loaded. Add it to the key source.`,
+      { kekId },
+    )
+  }
+  if (keyring.isDecryptOnly(kekId)) {
+    throw new KeyError('ERR_KEK_NOT_ALLOWED', `The key source marks its current KEK ${kekId} decrypt-only.`, {
+      kekId,
+    })
+  }
+  return kek
+}
+
+function parsedOrThrow(envelope: string): ParsedEnvelope {
+  checkEnvelopeType(envelope)
+  const parsed = parseEnvelope(envelope)
+  if ('fault' in parsed) throw new DecryptError(parsed.fault, parsed.kekId)
+  return parsed
+}
+
+function bytesOfValue(value: string | Uint8Array): Uint8Array {
+  if (typeof value === 'string') return utf8(value)
+  if (value instanceof Uint8Array) return value
+  throw new TypeError('A value must be text or a Uint8Array.')
+}

@@ -1,0 +1,78 @@
+import { seal } from '../crypto/aead.ts'
+import { deriveKeys } from '../crypto/derive.ts'
+import { drawValueRandomness } from '../crypto/random.ts'
+import { FormatError } from '../errors.ts'
+import type { EncodedContext } from '../format/context.ts'
+import { MAX_VALUE_BYTES, serialiseWrap } from '../format/envelope-v2.ts'
+import { type Kek, wrapKey } from '../keyring/kek.ts'
+
+/** The two forms in which stores keep an envelope. */
+export interface WrappedValue {
+  /** The wrap text `talos:v2:<kek_id>:<wrap>`. */
+  readonly wrap: string
+  /** `nonce(12) || ciphertext || tag(16)`: 28 bytes more than the value. */
+  readonly sealed: Uint8Array
+}
+
+/**
+ * Wraps a value under a fresh DEK.
+ *
+ * @param kek - The KEK to wrap the DEK under. Whether it may be used for that is the caller's to know.
+ * @param value - At most 1 MiB.
+ * @param context - The whole encryption context.
+ * @returns The envelope in its two forms. No two calls give the same wrap text.
+ * @throws FormatError `ERR_VALUE_TOO_LARGE`.
+ */
+export function wrapValue(kek: Kek, value: Uint8Array, context: EncodedContext): WrappedValue {
+  checkValueSize(value, MAX_VALUE_BYTES)
+  const { dek, nonce } = drawValueRandomness()
+  try {
+    return sealWith(kek, dek, nonce, value, context)
+  } finally {
+    dek.fill(0)
+  }
+}
+
+/**
+ * Wraps a value under a given DEK and nonce. For known answers only: a DEK or nonce used twice gives away both values.
+ *
+ * @internal
+ * @param kek - The KEK.
+ * @param dek - 32 bytes.
+ * @param nonce - 12 bytes.
+ * @param value - At most 1 MiB, checked by the caller.
+ * @param context - The whole encryption context.
+ * @returns The envelope in its two forms.
+ */
+export function sealWith(
+  kek: Kek,
+  dek: Uint8Array,
+  nonce: Uint8Array,
+  value: Uint8Array,
+  context: EncodedContext,
+): WrappedValue {
+  const { encKey, commit } = deriveKeys(dek, context)
+  try {
+    const { id: kekId, suite, fingerprint } = kek
+    const wrap = serialiseWrap({ kekId, suite, fingerprint, commit, wrappedDek: wrapKey(kek, dek) })
+    return { wrap, sealed: seal(encKey, nonce, context, value) }
+  } finally {
+    encKey.fill(0)
+  }
+}
+
+/**
+ * Refuses values over a limit.
+ *
+ * @param value - The value.
+ * @param maxValueBytes - The limit in bytes.
+ * @throws FormatError `ERR_VALUE_TOO_LARGE`.
+ */
+export function checkValueSize(value: Uint8Array, maxValueBytes: number): void {
+  if (value.length > maxValueBytes) {
+    throw new FormatError(
+      'ERR_VALUE_TOO_LARGE',
+      `The value has ${value.length} bytes; the limit is ${maxValueBytes}. Nothing was written.`,
+    )
+  }
+}

@@ -1,0 +1,60 @@
+import { SecretBytes } from '../crypto/secret-bytes.ts'
+import { buildKeyring } from './build-keyring.ts'
+import type { Keyring } from './keyring.ts'
+
+/** Where a process gets its KEKs from. Write your own for a secret manager: fetch, then let {@link explicitKeys} check. */
+export interface KeySource {
+  /**
+   * Loads all KEKs, each time anew.
+   *
+   * @param options - `signal` aborts the load.
+   * @returns The keyring.
+   * @throws KeyError `ERR_KEY_CONFIGURATION` with every fault found.
+   */
+  load(options?: { readonly signal?: AbortSignal }): Promise<Keyring>
+}
+
+/** What {@link explicitKeys} is given. */
+export interface ExplicitKeysOptions {
+  /** The id of the KEK to wrap under. */
+  readonly currentKekId: string
+  /** KEK id to 32 bytes. Not text: how a text is decoded is the caller's decision. */
+  readonly keks: Readonly<Record<string, Uint8Array>>
+  /** Ids that are never wrapped under, whatever the store says. @defaultValue none */
+  readonly decryptOnlyKekIds?: readonly string[]
+}
+
+/**
+ * Makes a key source of bytes that the program already holds, such as those of a secret manager's client.
+ *
+ * @param options - Ids and bytes. The bytes are copied; the caller may clear them afterwards.
+ * @returns The key source. Faults of the keys are reported by `load()`, all at once.
+ * @throws TypeError when a KEK is not a `Uint8Array` or an id is not text.
+ */
+export function explicitKeys(options: ExplicitKeysOptions): KeySource {
+  const { currentKekId, decryptOnlyKekIds = [] } = options
+  if (typeof currentKekId !== 'string') throw new TypeError('currentKekId must be text.')
+  if (!Array.isArray(decryptOnlyKekIds) || decryptOnlyKekIds.some((id) => typeof id !== 'string')) {
+    throw new TypeError('decryptOnlyKekIds must be an array of texts.')
+  }
+  const copies = Object.entries(options.keks).map(([id, bytes]) => {
+    if (!(bytes instanceof Uint8Array)) throw new TypeError('Each KEK must be a Uint8Array of 32 bytes.')
+    return { id, bytes: new SecretBytes(bytes) }
+  })
+  const ids = [...decryptOnlyKekIds]
+  return {
+    async load({ signal } = {}) {
+      signal?.throwIfAborted()
+      return buildKeyring({
+        // Building clears what it is given, and the source may be loaded again.
+        keks: copies.map(({ id, bytes }) => ({
+          id,
+          value: bytes.use((borrowed) => new SecretBytes(borrowed)),
+        })),
+        currentKekId,
+        decryptOnlyKekIds: ids,
+        labels: { kekPrefix: 'keks.', current: 'currentKekId', decryptOnly: 'decryptOnlyKekIds' },
+      })
+    },
+  }
+}
