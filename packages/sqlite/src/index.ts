@@ -1,1 +1,5 @@
-export {}
+export type { SqliteDatabase, SqliteStatement, SqliteValue } from './database.ts'
+export { openSqliteDatabase } from './database.ts'
+export { migrationSql } from './schema.ts'
+export type { SqliteStore, SqliteStoreOptions } from './sqlite-store.ts'
+export { sqliteStore } from './sqlite-store.ts'

@@ -1,0 +1,150 @@
+import type { Change, Outcome, Page, SecretHeader, StoredSecret } from '@talos/envelope'
+import type { Connection } from './connection.ts'
+import { kekIdOf } from './schema.ts'
+
+/** Beyond this many KEKs a page is filtered here; each of them would be one more arm of a compound select. */
+const MOST_MERGED_KEKS = 32
+
+interface HeaderRow {
+  readonly name: string
+  readonly wrap: string
+  readonly meta: string
+}
+
+/** Reads and changes secrets. Every method is one step inside a transaction that the caller has begun. */
+export class SecretTables {
+  readonly #connection: Connection
+  readonly #secrets: string
+  readonly #sealed: string
+
+  constructor(connection: Connection, prefix: string) {
+    this.#connection = connection
+    this.#secrets = `${prefix}secrets`
+    this.#sealed = `${prefix}sealed`
+  }
+
+  read(name: string): StoredSecret | null {
+    const row = this.#connection
+      .statement(
+        `SELECT wrap, meta, sealed FROM ${this.#secrets} JOIN ${this.#sealed} ON id = sealed_id WHERE name = ?`,
+      )
+      .get(name) as { wrap: string; meta: string; sealed: Uint8Array } | undefined
+    return row === undefined ? null : { name, wrap: row.wrap, meta: row.meta, sealed: row.sealed }
+  }
+
+  /** One page in the order of the names, which no re-wrap changes: what moves between KEKs cannot slip behind it. */
+  scan(after: string, limit: number, exceptKekId: string | undefined): Page<SecretHeader> {
+    const kekIds = exceptKekId === undefined ? null : this.#kekIds().filter((id) => id !== exceptKekId)
+    if (kekIds?.length === 0) return { items: [], next: null }
+    const merged = kekIds !== null && kekIds.length <= MOST_MERGED_KEKS
+    const rows = merged ? this.#pageUnder(kekIds, after, limit) : this.#page(after, limit)
+    const last = rows.at(-1)
+    const except = `talos:v2:${exceptKekId}:`
+    const kept = merged || kekIds === null ? rows : rows.filter(({ wrap }) => !wrap.startsWith(except))
+    return {
+      items: kept.map(({ name, wrap, meta }) => ({ name, wrap, meta })),
+      next: rows.length === limit && last !== undefined ? last.name : null,
+    }
+  }
+
+  census(): ReadonlyMap<string, number> {
+    const rows = this.#connection
+      .statement(`SELECT kek_id, count(*) AS records FROM ${this.#secrets} GROUP BY kek_id`)
+      .all() as { kek_id: string; records: number }[]
+    return new Map(rows.map(({ kek_id, records }) => [kek_id, records]))
+  }
+
+  /**
+   * Applies one change.
+   *
+   * @param open - Whether the keyring document is at the revision that the caller saw, in this transaction.
+   */
+  apply(change: Change, open: boolean): Outcome {
+    if (change.kind === 'delete') return this.#delete(change.name, change.expectedWrap)
+    const { name, wrap, meta } = change.secret
+    // Almost every re-wrap ends here, in one statement.
+    if (change.kind === 'rewrap' && open && wrap !== change.expectedWrap) {
+      if (this.#rewrap(name, wrap, meta, change.expectedWrap)) return 'done'
+    }
+    const there = this.#connection
+      .statement(`SELECT wrap, sealed_id FROM ${this.#secrets} WHERE name = ?`)
+      .get(name) as { wrap: string; sealed_id: number } | undefined
+    // Before the guard: an earlier attempt that took effect before the fence must not look as if it never did.
+    if (there?.wrap === wrap) return 'already'
+    if (!open) return 'fenced'
+    if (change.kind === 'create') {
+      if (there !== undefined) return 'changed'
+      this.#create(change.secret)
+      return 'done'
+    }
+    if (there === undefined) return 'missing'
+    if (there.wrap !== change.expectedWrap || change.kind === 'rewrap') return 'changed'
+    this.#rewrap(name, wrap, meta, change.expectedWrap)
+    this.#connection
+      .statement(`UPDATE ${this.#sealed} SET sealed = ? WHERE id = ?`)
+      .run(change.secret.sealed, there.sealed_id)
+    return 'done'
+  }
+
+  #create({ name, wrap, meta, sealed }: StoredSecret): void {
+    const { lastInsertRowid } = this.#connection
+      .statement(`INSERT INTO ${this.#sealed} (sealed) VALUES (?)`)
+      .run(sealed)
+    this.#connection
+      .statement(
+        `INSERT INTO ${this.#secrets} (name, wrap, meta, sealed_id, kek_id) VALUES (?1, ?2, ?3, ?4, ${kekIdOf('?2')})`,
+      )
+      .run(name, wrap, meta, lastInsertRowid)
+  }
+
+  #rewrap(name: string, wrap: string, meta: string, expectedWrap: string): boolean {
+    const { changes } = this.#connection
+      .statement(
+        `UPDATE ${this.#secrets} SET wrap = ?2, meta = ?3, kek_id = ${kekIdOf('?2')} WHERE name = ?1 AND wrap = ?4`,
+      )
+      .run(name, wrap, meta, expectedWrap)
+    return Number(changes) === 1
+  }
+
+  #delete(name: string, expectedWrap: string): Outcome {
+    const there = this.#connection
+      .statement(`SELECT wrap, sealed_id FROM ${this.#secrets} WHERE name = ?`)
+      .get(name) as { wrap: string; sealed_id: number } | undefined
+    if (there === undefined) return 'missing'
+    if (there.wrap !== expectedWrap) return 'changed'
+    this.#connection.statement(`DELETE FROM ${this.#secrets} WHERE name = ?`).run(name)
+    this.#connection.statement(`DELETE FROM ${this.#sealed} WHERE id = ?`).run(there.sealed_id)
+    return 'done'
+  }
+
+  /** The KEK ids in use, each found by one step down the index. */
+  #kekIds(): string[] {
+    const rows = this.#connection
+      .statement(
+        `WITH RECURSIVE ids (id) AS (
+  SELECT min(kek_id) FROM ${this.#secrets}
+  UNION ALL
+  SELECT (SELECT min(kek_id) FROM ${this.#secrets} WHERE kek_id > ids.id) FROM ids WHERE ids.id IS NOT NULL
+) SELECT id FROM ids WHERE id IS NOT NULL`,
+      )
+      .all() as { id: string }[]
+    return rows.map(({ id }) => id)
+  }
+
+  #page(after: string, limit: number): HeaderRow[] {
+    return this.#connection
+      .statement(`SELECT name, wrap, meta FROM ${this.#secrets} WHERE name > ? ORDER BY name LIMIT ?`)
+      .all(after, limit) as HeaderRow[]
+  }
+
+  /** SQLite merges the KEKs' parts of the index as it goes, so that a page costs what it holds. */
+  #pageUnder(kekIds: readonly string[], after: string, limit: number): HeaderRow[] {
+    const arms = kekIds.map(
+      (_, index) =>
+        `SELECT name, wrap, meta FROM ${this.#secrets} WHERE kek_id = ?${index + 3} AND name > ?1`,
+    )
+    return this.#connection
+      .statement(`${arms.join(' UNION ALL ')} ORDER BY name LIMIT ?2`)
+      .all(after, limit, ...kekIds) as HeaderRow[]
+  }
+}
