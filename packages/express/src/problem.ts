@@ -1,0 +1,135 @@
+/**
+ * Every problem this API answers with: status, title, detail. Codes are API: they are never renamed. Details are fixed
+ * texts, so that no answer can carry a stack, a driver's words or a piece of the request.
+ */
+export const PROBLEMS = {
+  INVALID_TARGET: [400, 'Bad Request', 'The path or the query is not percent-encoded UTF-8.'],
+  INVALID_QUERY: [400, 'Bad Request', 'The query does not have the required form.'],
+  INVALID_NAME: [
+    400,
+    'Bad Request',
+    'A name has 1 to 512 bytes of UTF-8 without U+0000. "." and ".." and names with "/" are given as ?name=.',
+  ],
+  INVALID_CURSOR: [400, 'Bad Request', 'The cursor is not one that this listing gave.'],
+  INVALID_BODY: [400, 'Bad Request', 'The body does not have the required form.'],
+  MALFORMED_JSON: [400, 'Bad Request', 'The body is not JSON in UTF-8.'],
+  DUPLICATE_MEMBER: [400, 'Bad Request', 'The body has two members of the same name in one object.'],
+  FORBIDDEN_MEMBER: [400, 'Bad Request', 'The body has a member named "__proto__".'],
+  NESTING_TOO_DEEP: [400, 'Bad Request', 'The body is nested more than 5 levels deep.'],
+  DRY_RUN_NOT_OFFERED: [
+    400,
+    'Bad Request',
+    'This version offers no dry run; nothing was started. GET kek-status counts what a rotation would re-wrap.',
+  ],
+  UNAUTHORIZED: [401, 'Unauthorized', 'A valid token is required, as Authorization: Bearer <token>.'],
+  FORBIDDEN: [403, 'Forbidden', 'This token does not have the role that the request needs.'],
+  SECRET_NOT_FOUND: [404, 'Not Found', 'There is no secret of this name.'],
+  ROTATION_NOT_FOUND: [404, 'Not Found', 'There is no rotation with this id.'],
+  METHOD_NOT_ALLOWED: [
+    405,
+    'Method Not Allowed',
+    'This path does not take this method; Allow lists those it takes.',
+  ],
+  BODY_TIMEOUT: [408, 'Request Timeout', 'The body did not arrive in time.'],
+  ROTATION_ALREADY_RUNNING: [409, 'Conflict', 'A rotation is active already; op_id names it.'],
+  PROMOTION_BLOCKED: [409, 'Conflict', 'The wished KEK can never become current; reasons say why.'],
+  KEYRING_STATE_LOST: [
+    409,
+    'Conflict',
+    'The store holds secrets but no keyring document. Writes are refused until an operator adopts it.',
+  ],
+  KEYRING_DOCUMENT: [
+    409,
+    'Conflict',
+    'The keyring document cannot be read by this version. Nothing was changed.',
+  ],
+  SECRET_CHANGED: [
+    409,
+    'Conflict',
+    'The secret was changed by somebody else meanwhile. Nothing was written.',
+  ],
+  BODY_TOO_LARGE: [
+    413,
+    'Content Too Large',
+    'The body has more than 16 KiB beside the value, or too long a value.',
+  ],
+  VALUE_TOO_LARGE: [
+    413,
+    'Content Too Large',
+    'The value is longer than this vault takes. Nothing was written.',
+  ],
+  NOT_JSON: [415, 'Unsupported Media Type', 'The body must be application/json.'],
+  CONTENT_ENCODED: [415, 'Unsupported Media Type', 'The body must be sent without a Content-Encoding.'],
+  TOO_MANY_FAILURES: [
+    429,
+    'Too Many Requests',
+    'Too many requests without a valid token came from this address. A valid token is never limited.',
+  ],
+  INTERNAL: [500, 'Internal Server Error', 'The request failed. The server logs say why.'],
+  STORE_UNAVAILABLE: [
+    503,
+    'Service Unavailable',
+    'The store could not be reached. Nothing was written; try again.',
+  ],
+  STORE_OUTCOME_UNKNOWN: [
+    503,
+    'Service Unavailable',
+    'The store did not answer. A write may have taken effect; repeating it is safe.',
+  ],
+  STORE_NOT_MIGRATED: [503, 'Service Unavailable', 'The store has not been migrated to this version.'],
+  KEK_UNAVAILABLE: [
+    503,
+    'Service Unavailable',
+    'This instance does not hold the KEK that is needed, or may not use it. GET kek-status names it.',
+  ],
+  VAULT_CLOSED: [503, 'Service Unavailable', 'This instance is shutting down; try another one.'],
+} as const satisfies Record<string, readonly [status: number, title: string, detail: string]>
+
+/** The stable code of a problem. */
+export type ProblemCode = keyof typeof PROBLEMS
+
+/** What a problem carries beside its code. */
+export interface ProblemDetails {
+  /** Members of the document beside the standard ones, also found inside its `error` member. */
+  readonly members?: Readonly<Record<string, unknown>>
+  readonly headers?: Readonly<Record<string, string>>
+  /** What happened in truth. For logs; never part of an answer. */
+  readonly cause?: unknown
+}
+
+/**
+ * A refusal or failure as the client sees it (RFC 9457). Thrown inside the router; the host's error handler sees one only
+ * when the failure was not expected, with `status` 500 and the original error as `cause`.
+ */
+export class Problem extends Error {
+  override readonly name = 'Problem'
+  readonly code: ProblemCode
+  readonly status: number
+  /** The same as `status`: error handlers read either. */
+  readonly statusCode: number
+  /** Error handlers that show messages only of errors marked so keep this one to themselves from 500 on. */
+  readonly expose: boolean
+  readonly headers: Readonly<Record<string, string>>
+  readonly #members: Readonly<Record<string, unknown>>
+
+  constructor(code: ProblemCode, details: ProblemDetails = {}) {
+    const [status, , detail] = PROBLEMS[code]
+    super(detail, details.cause === undefined ? undefined : { cause: details.cause })
+    this.code = code
+    this.status = status
+    this.statusCode = status
+    this.expose = status < 500
+    this.headers = { 'Cache-Control': 'no-store', ...details.headers }
+    this.#members = details.members ?? {}
+    // Express sends the stack of an error to the client outside production.
+    this.stack = `${this.name}: ${detail}`
+  }
+
+  /** The problem document, with the `error` member that older gateways read. */
+  toJSON(): Record<string, unknown> {
+    const [status, title, detail] = PROBLEMS[this.code]
+    const members = this.#members
+    const error = { code: this.code, message: detail, ...members }
+    return { type: 'about:blank', title, status, detail, code: this.code, ...members, error }
+  }
+}
