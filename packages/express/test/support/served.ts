@@ -1,0 +1,72 @@
+import type { SecretVault } from '@talos/envelope'
+import { type AdminEvent, type AdminRouterOptions, adminRouter, bearerAuth } from '../../src/index.ts'
+import { type Answer, type Asked, ask } from './client.ts'
+import type { Host, HostOptions, Mounted } from './hosts.ts'
+import { openTestVault, type TestStore, type TestVaultOptions, testStore } from './test-vault.ts'
+
+export const TOKENS = {
+  read: 'K3nZq0vY7uB1dXw5GmT9sLc2RjHfPa8e-read',
+  write: 'K3nZq0vY7uB1dXw5GmT9sLc2RjHfPa8e-write',
+  rotate: 'K3nZq0vY7uB1dXw5GmT9sLc2RjHfPa8e-rotate',
+  root: 'K3nZq0vY7uB1dXw5GmT9sLc2RjHfPa8e-root',
+} as const
+
+export interface ServedOptions {
+  readonly store?: TestStore
+  readonly vault?: TestVaultOptions
+  readonly host?: HostOptions
+  readonly router?: Partial<AdminRouterOptions<unknown>>
+}
+
+/** A vault behind a mounted router. Disposing of it closes server and vault. */
+export interface Served extends AsyncDisposable {
+  readonly url: string
+  readonly vault: SecretVault
+  readonly store: TestStore
+  readonly events: AdminEvent[]
+  readonly errors: unknown[]
+  /** Asks with the token of all roles, unless another header or token is given. */
+  ask(target: string, asked?: Asked): Promise<Answer>
+}
+
+export async function serve(host: Host, options: ServedOptions = {}): Promise<Served> {
+  const store = options.store ?? testStore()
+  const vault = await openTestVault(store, options.vault)
+  const events: AdminEvent[] = []
+  const router = adminRouter<unknown>({
+    vault,
+    auth: bearerAuth({
+      tokens: [
+        { name: 'reader', token: TOKENS.read, roles: ['read'] },
+        { name: 'writer', token: TOKENS.write, roles: ['write'] },
+        { name: 'rotator', token: TOKENS.rotate, roles: ['rotate'] },
+        { name: 'root', token: TOKENS.root, roles: ['read', 'write', 'rotate'] },
+      ],
+    }),
+    onEvent: (event) => void events.push(event),
+    ...options.router,
+  })
+  const mounted: Mounted = await host.mount(router, options.host)
+  return {
+    url: mounted.url,
+    vault,
+    store,
+    events,
+    errors: mounted.errors,
+    ask: (target, asked = {}) => ask(mounted.url, target, { token: TOKENS.root, ...asked }),
+    async [Symbol.asyncDispose]() {
+      await mounted[Symbol.asyncDispose]()
+      store.before = undefined
+      await vault.close()
+    },
+  }
+}
+
+/** Waits for a condition by asking again; for states that come about in the background. */
+export async function until<T>(look: () => Promise<T>, isThere: (seen: T) => boolean): Promise<T> {
+  for (;;) {
+    const seen = await look()
+    if (isThere(seen)) return seen
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
