@@ -3,7 +3,8 @@
  *
  * @param text - Well-formed Unicode. It is not normalised.
  * @returns The bytes, in memory of their own: Node's shared pool would keep a secret among unrelated bytes.
- * @throws TypeError when the text holds a lone surrogate, which UTF-8 cannot express and encoders silently replace.
+ * @throws TypeError when the text holds a lone surrogate, which UTF-8 cannot express and encoders silently
+ * replace.
  */
 export function utf8(text: string): Uint8Array {
   if (!text.isWellFormed())
@@ -26,8 +27,8 @@ export function encodeBase64url(bytes: Uint8Array): string {
 /**
  * Decodes canonical base64url without padding.
  *
- * Node's decoder takes padding, `+` and `/`, white space and stray trailing bits; so that every byte string has exactly
- * one text, the result is encoded again and compared.
+ * Node's decoder takes padding, `+` and `/`, white space and stray trailing bits; so that every byte string
+ * has exactly one text, the result is encoded again and compared.
  *
  * @param text - The whole text, not a part of it.
  * @returns The bytes, in memory of their own, or `null` when the text is not the one encoding of any bytes.
@@ -98,7 +99,9 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
-/** A view without `Buffer`'s methods: its `slice`, `toString` and `toJSON` are not those of other byte arrays. */
+/**
+ * A view without `Buffer`'s methods: its `slice`, `toString` and `toJSON` are not those of other byte arrays.
+ */
 function asUint8Array(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length)
 }

@@ -11,8 +11,9 @@ import { openSealed } from './unwrap.ts'
 import { checkValueSize, wrapValue } from './wrap.ts'
 
 /**
- * What a value is bound to: 1 to 16 pairs of text. Keys have 1 to 128 bytes of UTF-8, values 0 to 4,096, together at most
- * 8,192; well-formed, without U+0000, never normalised. An envelope opens under exactly these pairs only.
+ * What a value is bound to: 1 to 16 pairs of text. Keys have 1 to 128 bytes of UTF-8, values 0 to 4,096,
+ * together at most 8,192; well-formed, without U+0000, never normalised. An envelope opens under exactly
+ * these pairs only.
  */
 export type EncryptionContext = Readonly<Record<string, string>>
 
@@ -21,7 +22,8 @@ export interface CodecOptions {
   /** Where the KEKs come from. They are loaded once. */
   readonly keys: KeySource
   /**
-   * The most bytes of a value that `wrap` takes, 1 to 1,048,576. What was wrapped under a higher limit still opens.
+   * The most bytes of a value that `wrap` takes, 1 to 1,048,576. What was wrapped under a higher limit still
+   * opens.
    * @defaultValue 65_536
    */
   readonly maxValueBytes?: number
@@ -65,8 +67,8 @@ export interface Codec {
   unwrap(envelope: string, context: EncryptionContext): Promise<Uint8Array>
 
   /**
-   * Moves an envelope's DEK under the current KEK of the key source. The value is not decrypted; the part after the
-   * last colon stays as it is.
+   * Moves an envelope's DEK under the current KEK of the key source. The value is not decrypted; the part
+   * after the last colon stays as it is.
    *
    * @param envelope - The envelope's text.
    * @param context - The pairs it was wrapped with.
@@ -76,8 +78,8 @@ export interface Codec {
   rewrap(envelope: string, context: EncryptionContext): Promise<string>
 
   /**
-   * Moves many envelopes, at a fraction of the cost of moving them one by one. Runs without a pause: some 10 ms for each
-   * 1,000 envelopes.
+   * Moves many envelopes, at a fraction of the cost of moving them one by one. Runs without a pause: some 10
+   * ms for each 1,000 envelopes.
    *
    * @param items - Any number of envelopes.
    * @returns For each item, in order, what `rewrap` returns or throws.
@@ -122,8 +124,7 @@ class KeyringCodec implements Codec {
 
   async wrap(value: string | Uint8Array, context: EncryptionContext): Promise<string> {
     const encoded = encodeContext(context)
-    const bytes = bytesOfValue(value)
-    checkValueSize(bytes, this.#maxValueBytes)
+    const bytes = bytesOfValue(value, this.#maxValueBytes)
     const { wrap, sealed } = wrapValue(this.#current, bytes, encoded)
     return joinEnvelope(wrap, sealed)
   }
@@ -184,8 +185,14 @@ function parsedOrThrow(envelope: string): ParsedEnvelope {
   return parsed
 }
 
-function bytesOfValue(value: string | Uint8Array): Uint8Array {
-  if (typeof value === 'string') return utf8(value)
-  if (value instanceof Uint8Array) return value
+function bytesOfValue(value: string | Uint8Array, maxValueBytes: number): Uint8Array {
+  if (typeof value === 'string') {
+    checkValueSize(Buffer.byteLength(value, 'utf8'), maxValueBytes)
+    return utf8(value)
+  }
+  if (value instanceof Uint8Array) {
+    checkValueSize(value.length, maxValueBytes)
+    return value
+  }
   throw new TypeError('A value must be text or a Uint8Array.')
 }

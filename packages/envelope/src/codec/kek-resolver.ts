@@ -6,8 +6,8 @@ import type { WrapFields } from '../format/envelope-v2.ts'
 import type { Kek } from '../keyring/kek.ts'
 
 /**
- * Finds the KEK an envelope names. `null`: this process does not hold it. `'not_allowed'`: it may not unwrap, for
- * instance because it is suspended.
+ * Finds the KEK an envelope names. `null`: this process does not hold it. `'not_allowed'`: it may not unwrap,
+ * for instance because it is suspended.
  */
 export type KekResolver = (kekId: string) => Kek | 'not_allowed' | null
 
@@ -31,7 +31,8 @@ export function resolveKek(resolve: KekResolver, fields: WrapFields): Kek | Decr
  * @param fields - The envelope's fields.
  * @param dek - 32 bytes.
  * @param context - The whole encryption context.
- * @returns The payload's key (32 bytes, to be cleared after use), or `null` when the commitment is another one.
+ * @returns The payload's key (32 bytes, to be cleared after use), or `null` when the commitment is another
+ * one.
  */
 export function verifyCommitment(
   fields: WrapFields,

@@ -17,8 +17,8 @@ export interface EnvelopeHeader {
  *
  * @param envelope - The envelope's text.
  * @returns The header.
- * @throws FormatError `ERR_ENVELOPE_MALFORMED` when the text is not an envelope of a supported version; `reason` names
- * the check that failed.
+ * @throws FormatError `ERR_ENVELOPE_MALFORMED` when the text is not an envelope of a supported version;
+ * `reason` names the check that failed.
  * @throws TypeError when the envelope is not text.
  */
 export function peek(envelope: string): EnvelopeHeader {

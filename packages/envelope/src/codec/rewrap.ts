@@ -4,7 +4,9 @@ import { type FormatFault, parseWrap, serialiseWrap, type WrapFields } from '../
 import { type Kek, unwrapKeys, wrapKeys } from '../keyring/kek.ts'
 import { type KekResolver, resolveKek, verifyCommitment } from './kek-resolver.ts'
 
-/** A wrap text that has been read, or the fault that kept it from being read, and the context of its value. */
+/**
+ * A wrap text that has been read, or the fault that kept it from being read, and the context of its value.
+ */
 export interface RewrapItem {
   readonly fields: WrapFields | FormatFault
   readonly context: EncodedContext
@@ -25,7 +27,8 @@ interface VerifiedDek {
  * @param wrap - The wrap text.
  * @param context - The whole encryption context.
  * @returns The new wrap text; an equal one when the DEK is under `target` already.
- * @throws DecryptError `ERR_DECRYPT_FAILED` with the first check that failed, up to and including the commitment.
+ * @throws DecryptError `ERR_DECRYPT_FAILED` with the first check that failed, up to and including the
+ * commitment.
  */
 export function rewrapKey(resolve: KekResolver, target: Kek, wrap: string, context: EncodedContext): string {
   const [outcome] = rewrapKeys(resolve, target, [{ wrap, context }])
@@ -84,7 +87,9 @@ export function rewrapParsed(
   return outcomes
 }
 
-/** Sorts the items by the KEK they are under; those that end before the AES-KW check get their outcome here. */
+/**
+ * Sorts the items by the KEK they are under; those that end before the AES-KW check get their outcome here.
+ */
 function groupByKek(
   resolve: KekResolver,
   items: readonly RewrapItem[],

@@ -15,8 +15,8 @@ export type { KekResolver } from './kek-resolver.ts'
  * @param sealed - The sealed bytes.
  * @param context - The whole encryption context.
  * @returns The value, in memory of its own.
- * @throws DecryptError `ERR_DECRYPT_FAILED` with the first check that failed, in the order of the format. No plaintext
- * leaves before all have passed.
+ * @throws DecryptError `ERR_DECRYPT_FAILED` with the first check that failed, in the order of the format. No
+ * plaintext leaves before all have passed.
  */
 export function unwrapValue(
   resolve: KekResolver,

@@ -24,7 +24,7 @@ export interface WrappedValue {
  * @throws FormatError `ERR_VALUE_TOO_LARGE`.
  */
 export function wrapValue(kek: Kek, value: Uint8Array, context: EncodedContext): WrappedValue {
-  checkValueSize(value, MAX_VALUE_BYTES)
+  checkValueSize(value.length, MAX_VALUE_BYTES)
   const { dek, nonce } = drawValueRandomness()
   try {
     return sealWith(kek, dek, nonce, value, context)
@@ -34,7 +34,8 @@ export function wrapValue(kek: Kek, value: Uint8Array, context: EncodedContext):
 }
 
 /**
- * Wraps a value under a given DEK and nonce. For known answers only: a DEK or nonce used twice gives away both values.
+ * Wraps a value under a given DEK and nonce. For known answers only: a DEK or nonce used twice gives away
+ * both values.
  *
  * @internal
  * @param kek - The KEK.
@@ -64,15 +65,15 @@ export function sealWith(
 /**
  * Refuses values over a limit.
  *
- * @param value - The value.
+ * @param length - The length of the value in bytes.
  * @param maxValueBytes - The limit in bytes.
  * @throws FormatError `ERR_VALUE_TOO_LARGE`.
  */
-export function checkValueSize(value: Uint8Array, maxValueBytes: number): void {
-  if (value.length > maxValueBytes) {
+export function checkValueSize(length: number, maxValueBytes: number): void {
+  if (length > maxValueBytes) {
     throw new FormatError(
       'ERR_VALUE_TOO_LARGE',
-      `The value has ${value.length} bytes; the limit is ${maxValueBytes}. Nothing was written.`,
+      `The value has ${length} bytes; the limit is ${maxValueBytes}. Nothing was written.`,
     )
   }
 }

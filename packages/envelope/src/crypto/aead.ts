@@ -29,8 +29,8 @@ export function seal(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plaint
 }
 
 /**
- * Decrypts what {@link seal} made. Node's decipher hands out plaintext before the tag is checked; here none leaves
- * before `final()` has accepted it, and what was decrypted under a wrong tag is cleared.
+ * Decrypts what {@link seal} made. Node's decipher hands out plaintext before the tag is checked; here none
+ * leaves before `final()` has accepted it, and what was decrypted under a wrong tag is cleared.
  *
  * @param key - 32 bytes.
  * @param aad - As given to {@link seal}.

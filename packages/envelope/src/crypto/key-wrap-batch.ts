@@ -10,12 +10,15 @@ const ROUNDS = 6
 const WRAPPED_BYTES = 40
 
 /**
- * From here on RFC 3394's rounds over one AES-ECB context take less time than as many calls of OpenSSL's own key wrap,
- * which does not use the processor's AES instructions: about a seventh at 1,000 keys.
+ * From here on RFC 3394's rounds over one AES-ECB context take less time than as many calls of OpenSSL's own
+ * key wrap, which does not use the processor's AES instructions: about a seventh at 1,000 keys.
  */
 const WORTHWHILE = 16
 
-/** Two semiblocks: what AES works on, and how the state of one key is laid out. Its integrity check comes first. */
+/**
+ * Two semiblocks: what AES works on, and how the state of one key is laid out. Its integrity check comes
+ * first.
+ */
 const BLOCK_BYTES = 16
 
 /** Many blocks in one buffer, one for each key. */

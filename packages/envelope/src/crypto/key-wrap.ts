@@ -29,12 +29,13 @@ export function wrapKeyBytes(kek: SecretKey, keyBytes: Uint8Array): Uint8Array {
 }
 
 /**
- * Unwraps what {@link wrapKeyBytes} made. Lengths are checked first, because OpenSSL "unwraps" an empty input without
- * an error.
+ * Unwraps what {@link wrapKeyBytes} made. Lengths are checked first, because OpenSSL "unwraps" an empty input
+ * without an error.
  *
  * @param kek - A key of 32 bytes.
  * @param wrapped - A multiple of 8 bytes, at least 24.
- * @returns The key bytes, 8 fewer than `wrapped`, or `null` when the length is wrong or the check of 64 bits fails.
+ * @returns The key bytes, 8 fewer than `wrapped`, or `null` when the length is wrong or the check of 64 bits
+ * fails.
  */
 export function unwrapKeyBytes(kek: SecretKey, wrapped: Uint8Array): Uint8Array | null {
   if (!isWrappable(wrapped.length - WRAP_OVERHEAD_BYTES)) return null

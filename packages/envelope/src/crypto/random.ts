@@ -13,8 +13,8 @@ export interface ValueRandomness {
 }
 
 /**
- * Draws the DEK and the nonce of one value in one call to the system's generator. Nothing is drawn ahead: a pool would
- * survive in a snapshot of the machine or the heap, and two clones would share DEK and nonce.
+ * Draws the DEK and the nonce of one value in one call to the system's generator. Nothing is drawn ahead: a
+ * pool would survive in a snapshot of the machine or the heap, and two clones would share DEK and nonce.
  *
  * @returns 32 and 12 fresh bytes, in memory of their own.
  */

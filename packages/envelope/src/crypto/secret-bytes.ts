@@ -1,8 +1,9 @@
 const HIDDEN = '[secret bytes]'
 
 /**
- * Holds secret bytes that nothing prints: not `console.log`, JSON, a template string, a spread or a debugger's preview of
- * own properties. Clearing is best effort: a garbage-collected heap may have moved and left copies.
+ * Holds secret bytes that nothing prints: not `console.log`, JSON, a template string, a spread or a
+ * debugger's preview of own properties. Clearing is best effort: a garbage-collected heap may have moved and
+ * left copies.
  */
 export class SecretBytes {
   readonly #bytes: Uint8Array

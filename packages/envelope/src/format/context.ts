@@ -12,8 +12,8 @@ export const MAX_CONTEXT_BYTES = 8192
 declare const encoded: unique symbol
 
 /**
- * An encryption context as bytes, made by {@link encodeContext}: the message of the HMAC that derives the payload's key
- * and the additional authenticated data of the payload.
+ * An encryption context as bytes, made by {@link encodeContext}: the message of the HMAC that derives the
+ * payload's key and the additional authenticated data of the payload.
  */
 export type EncodedContext = Uint8Array & { readonly [encoded]: true }
 
@@ -29,9 +29,10 @@ const INFO_START = concat([u32(LABELS.length + 1), ...LABELS.flatMap((label) => 
 /**
  * Checks and encodes an encryption context.
  *
- * @param pairs - 1 to 16 pairs of text: keys of 1 to 128 bytes of UTF-8, values of 0 to 4,096, together at most
- * 8,192; well-formed, without U+0000, not normalised. Only own enumerable properties exist, so an object that hides
- * some (a `Map`, symbols, inherited members) is refused instead of being bound to less than it seems to say.
+ * @param pairs - 1 to 16 pairs of text: keys of 1 to 128 bytes of UTF-8, values of 0 to 4,096, together at
+ * most 8,192; well-formed, without U+0000, not normalised. Only own enumerable properties exist, so an object
+ * that hides some (a `Map`, symbols, inherited members) is refused instead of being bound to less than it
+ * seems to say.
  * @returns The bytes `info = PAE("talos-envelope", "v2", 00 01, "data", PAE(k1, v1, k2, v2, ...))` with
  * `PAE(p1 .. pn) = u32(n) || for each part: u32(length) || bytes`, integers big-endian.
  * @throws TypeError that names the rule, never a key or value.
@@ -75,8 +76,8 @@ function writeInfo(entries: readonly (readonly [string, string])[], total: numbe
 }
 
 /**
- * Orders well-formed texts by their UTF-8 bytes, which is the order of code points. The order of UTF-16 units, in
- * which `<` and `sort()` compare, differs: it puts U+10000 before U+E000.
+ * Orders well-formed texts by their UTF-8 bytes, which is the order of code points. The order of UTF-16
+ * units, in which `<` and `sort()` compare, differs: it puts U+10000 before U+E000.
  */
 function compareUtf8(left: string, right: string): number {
   let index = 0
@@ -106,7 +107,10 @@ function entriesOf(pairs: unknown): [string, unknown][] {
   return entries
 }
 
-/** Another realm (a `vm` context, some test runners) has an `Object.prototype` of its own: recognised by its place. */
+/**
+ * Another realm (a `vm` context, some test runners) has an `Object.prototype` of its own: recognised by its
+ * place.
+ */
 function hasPlainPrototype(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === null || Object.getPrototypeOf(prototype) === null

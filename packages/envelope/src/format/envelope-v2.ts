@@ -55,8 +55,8 @@ const OTHER_VERSION: FormatFault = { fault: 'unsupported', kekId: null }
 const NO_GRAMMAR: FormatFault = { fault: 'malformed', kekId: null }
 
 /**
- * Tells whether a text may be the id of a KEK: `[a-z0-9][a-z0-9_-]{0,31}`, not ending in `_file`, which environment
- * variables that name a file would be taken for.
+ * Tells whether a text may be the id of a KEK: `[a-z0-9][a-z0-9_-]{0,31}`, not ending in `_file`, which
+ * environment variables that name a file would be taken for.
  *
  * @param text - Any text.
  * @returns Whether it is one.
@@ -101,7 +101,8 @@ export function parseEnvelope(text: string): ParsedEnvelope | FormatFault {
  * Reads a wrap text on its own, with the checks of {@link parseEnvelope} in the same order.
  *
  * @param wrap - Any text.
- * @param sealedLength - Length of the sealed bytes that belong to it; `null` when they are not at hand, as in a rewrap.
+ * @param sealedLength - Length of the sealed bytes that belong to it; `null` when they are not at hand, as in
+ * a rewrap.
  * @returns The fields, or the first fault.
  */
 export function parseWrap(wrap: string, sealedLength: number | null): WrapFields | FormatFault {

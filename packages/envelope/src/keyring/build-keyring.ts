@@ -4,7 +4,7 @@ import { KeyError, type KeyFault } from '../errors.ts'
 import { isKekId } from '../format/envelope-v2.ts'
 import { createKek, type Kek, passesSelfTest } from './kek.ts'
 import { kekByteFaults, readKekText } from './kek-text.ts'
-import { Keyring } from './keyring.ts'
+import { createKeyring, type Keyring } from './keyring.ts'
 
 /** One KEK as a key source found it. */
 export interface ConfiguredKek {
@@ -35,13 +35,13 @@ interface CheckedKek {
 }
 
 /**
- * Makes a keyring, or reports every fault of a configuration at once: who corrects one of them should not find the next
- * one with the next restart.
+ * Makes a keyring, or reports every fault of a configuration at once: who corrects one of them should not
+ * find the next one with the next restart.
  *
  * @param configuration - What the key source found.
  * @returns The keyring. Each KEK in it has passed its self-test.
- * @throws KeyError `ERR_KEY_CONFIGURATION` with all `faults`. They name places and ids, never a value: an id is shown
- * only where it has the form of one, because what stands in its place may be a key.
+ * @throws KeyError `ERR_KEY_CONFIGURATION` with all `faults`. They name places and ids, never a value: an id
+ * is shown only where it has the form of one, because what stands in its place may be a key.
  */
 export function buildKeyring(configuration: KeyConfiguration): Keyring {
   const faults: KeyFault[] = []
@@ -51,7 +51,7 @@ export function buildKeyring(configuration: KeyConfiguration): Keyring {
   const keks = checked.map((entry) => loadKek(entry, faults))
   for (const { bytes } of checked) bytes.clear()
   if (faults.length > 0) throw configurationError(faults)
-  return new Keyring(keks, configuration.currentKekId ?? '', configuration.decryptOnlyKekIds)
+  return createKeyring(keks, configuration.currentKekId ?? '', configuration.decryptOnlyKekIds)
 }
 
 /**
@@ -83,6 +83,8 @@ function checkKeks(configuration: KeyConfiguration, faults: KeyFault[]): Checked
     const variable = labels.kekPrefix + (hasShapeOfId(id) ? id : '<id>')
     const idFault = faultOfId(id, labels.kekPrefix, ids)
     if (idFault !== null) faults.push({ variable, fault: idFault })
+    // What stands there is a path, and everything to say about it as a key would mislead.
+    if (isReserved(id)) continue
     const read = typeof value === 'string' ? readKekText(value) : value
     const valueFaults = 'use' in read ? read.use(kekByteFaults) : read
     for (const fault of valueFaults) faults.push({ variable, fault })
@@ -91,17 +93,26 @@ function checkKeks(configuration: KeyConfiguration, faults: KeyFault[]): Checked
   return checked
 }
 
-/** Whether a text could be meant as an id, so that it can be shown. A KEK has 43 characters and never could. */
+/**
+ * Whether a text could be meant as an id, so that it can be shown. A KEK has 43 characters and never could.
+ */
 function hasShapeOfId(text: string): boolean {
   return isKekId(text.toLowerCase().replace(/_file$/, ''))
 }
 
+function isReserved(id: string): boolean {
+  return id.toLowerCase().endsWith('_file')
+}
+
 function faultOfId(id: string, kekPrefix: string, ids: ReadonlySet<string>): string | null {
   if (isKekId(id)) return null
+  if (isReserved(id)) return 'has an id that ends in _file: such ids are reserved'
   const lowerCase = id.toLowerCase()
-  if (lowerCase.endsWith('_file')) return 'has an id that ends in _file: such ids are reserved'
   if (!hasShapeOfId(id)) {
-    return `has an id of ${id.length} characters that is no KEK id, so it is not shown: ids are 1 to 32 of a-z, 0-9, - and _`
+    return (
+      `has an id of ${id.length} characters that is no KEK id, so it is not shown: ` +
+      'ids are 1 to 32 of a-z, 0-9, - and _ and begin with a letter or digit'
+    )
   }
   return ids.has(lowerCase)
     ? `has an id that differs from ${kekPrefix}${lowerCase} in case only: keep one of them, in lower case`

@@ -12,10 +12,11 @@ export interface EnvironmentKeysOptions {
 /**
  * Makes a key source of environment variables:
  *
- * - `TALOS_KEK_<id>`: 32 bytes as base64url without padding (43 characters), one variable for each KEK. Ids are lower
- *   case: `TALOS_KEK_v1`.
+ * - `TALOS_KEK_<id>`: 32 bytes as base64url without padding (43 characters), one variable for each KEK. Ids
+ *   are lower case: `TALOS_KEK_v1`.
  * - `TALOS_CURRENT_KEK_ID`: the id of the KEK to wrap under.
- * - `TALOS_DECRYPT_ONLY_KEK_IDS`: ids that are never wrapped under, separated by commas without spaces. Optional.
+ * - `TALOS_DECRYPT_ONLY_KEK_IDS`: ids that are never wrapped under, separated by commas without spaces.
+ *   Optional.
  *
  * A variable that is set but empty is a fault: it is what remains when a secret was not injected.
  *

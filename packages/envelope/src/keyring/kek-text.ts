@@ -9,8 +9,8 @@ const KEK_TEXT_LENGTH = 43
 const MINIMUM_DISTINCT_BYTES = 12
 
 /**
- * Reads a KEK written as base64url without padding. Faults say what is wrong and how to mend it; none holds the text or
- * a part of it.
+ * Reads a KEK written as base64url without padding. Faults say what is wrong and how to mend it; none holds
+ * the text or a part of it.
  *
  * @param text - The text as configured.
  * @returns The 32 bytes, or every fault of the text.
@@ -45,7 +45,8 @@ export function readKekText(text: string): SecretBytes | readonly string[] {
 }
 
 /**
- * Finds what makes the bytes of a KEK unfit. They cannot be shown to be random; this finds passwords and patterns.
+ * Finds what makes the bytes of a KEK unfit. They cannot be shown to be random; this finds passwords and
+ * patterns.
  *
  * @param bytes - The bytes as configured.
  * @returns Every fault, none of which holds the bytes or a part of them.

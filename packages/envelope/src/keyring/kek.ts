@@ -12,10 +12,11 @@ const FINGERPRINT_BYTES = 8
 const FINGERPRINT_INPUT = sha256(utf8('talos-envelope/v2 kek-fingerprint'))
 
 let keyOf: (kek: Kek) => SecretKey
+let makeKek: (id: string, key: SecretKey) => Kek
 
 /**
- * A key encryption key that this process holds. It shows its id and its fingerprint and nothing else, however it is
- * printed; the key itself is out of reach of every property, reflection and copy.
+ * A key encryption key that this process holds. It shows its id and its fingerprint and nothing else, however
+ * it is printed; the key itself is out of reach of every property, reflection and copy.
  */
 export class Kek {
   /** `[a-z0-9][a-z0-9_-]{0,31}`, not ending in `_file`. */
@@ -28,10 +29,10 @@ export class Kek {
 
   static {
     keyOf = (kek) => kek.#key
+    makeKek = (id, key) => new Kek(id, key)
   }
 
-  /** @internal Key sources make KEKs: see `createKek`. */
-  constructor(id: string, key: SecretKey) {
+  private constructor(id: string, key: SecretKey) {
     this.id = id
     this.#key = key
     this.fingerprint = encodeHex(wrapKeyBytes(key, FINGERPRINT_INPUT).subarray(0, FINGERPRINT_BYTES))
@@ -61,7 +62,7 @@ export class Kek {
  */
 export function createKek(id: string, bytes: Uint8Array): Kek {
   if (bytes.length !== KEY_BYTES) throw new RangeError(`A KEK has ${KEY_BYTES} bytes.`)
-  return new Kek(id, secretKey(bytes))
+  return makeKek(id, secretKey(bytes))
 }
 
 /**
@@ -109,8 +110,8 @@ export function unwrapKeys(kek: Kek, wrappedDeks: readonly Uint8Array[]): readon
 }
 
 /**
- * Wraps and unwraps a fresh random DEK in memory and computes the fingerprint again. Nothing of it is kept: a stored
- * wrap of a known key would let its reader forge envelopes.
+ * Wraps and unwraps a fresh random DEK in memory and computes the fingerprint again. Nothing of it is kept: a
+ * stored wrap of a known key would let its reader forge envelopes.
  *
  * @param kek - The KEK.
  * @returns Whether the KEK gives back what it wrapped and is the one its fingerprint names.

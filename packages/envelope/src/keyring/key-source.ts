@@ -2,7 +2,10 @@ import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { buildKeyring } from './build-keyring.ts'
 import type { Keyring } from './keyring.ts'
 
-/** Where a process gets its KEKs from. Write your own for a secret manager: fetch, then let {@link explicitKeys} check. */
+/**
+ * Where a process gets its KEKs from. Write your own for a secret manager: fetch, then let {@link
+ * explicitKeys} check.
+ */
 export interface KeySource {
   /**
    * Loads all KEKs, each time anew.

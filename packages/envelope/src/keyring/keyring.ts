@@ -1,5 +1,7 @@
 import type { Kek } from './kek.ts'
 
+let makeKeyring: (keks: readonly Kek[], wishedKekId: string, decryptOnlyKekIds: readonly string[]) => Keyring
+
 /**
  * The KEKs a process holds, as its key source gave them. Immutable; prints ids and fingerprints only.
  */
@@ -11,9 +13,12 @@ export class Keyring {
   readonly #keks: ReadonlyMap<string, Kek>
   readonly #decryptOnly: ReadonlySet<string>
 
-  /** @internal Key sources make keyrings: see `buildKeyring`. */
-  constructor(keks: Iterable<Kek>, wishedKekId: string, decryptOnlyKekIds: Iterable<string>) {
-    this.#keks = new Map([...keks].map((kek) => [kek.id, kek]))
+  static {
+    makeKeyring = (...parts) => new Keyring(...parts)
+  }
+
+  private constructor(keks: readonly Kek[], wishedKekId: string, decryptOnlyKekIds: readonly string[]) {
+    this.#keks = new Map(keks.map((kek) => [kek.id, kek]))
     this.#decryptOnly = new Set(decryptOnlyKekIds)
     this.ids = Object.freeze([...this.#keks.keys()].sort())
     this.wishedKekId = wishedKekId
@@ -31,8 +36,8 @@ export class Keyring {
   }
 
   /**
-   * Tells whether the key source forbids to wrap under a KEK. Its word is the last one: whoever can write to the store
-   * could otherwise make instances wrap under a leaked KEK that they still hold.
+   * Tells whether the key source forbids to wrap under a KEK. Its word is the last one: whoever can write to
+   * the store could otherwise make instances wrap under a leaked KEK that they still hold.
    *
    * @param kekId - Its id.
    * @returns Whether the KEK may only unwrap.
@@ -59,4 +64,20 @@ export class Keyring {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
   }
+}
+
+/**
+ * Makes a keyring of checked parts.
+ *
+ * @param keks - Each with an id of its own.
+ * @param wishedKekId - The id of one of them.
+ * @param decryptOnlyKekIds - The ids of others of them.
+ * @returns The keyring.
+ */
+export function createKeyring(
+  keks: readonly Kek[],
+  wishedKekId: string,
+  decryptOnlyKekIds: readonly string[],
+): Keyring {
+  return makeKeyring(keks, wishedKekId, decryptOnlyKekIds)
 }
