@@ -1,0 +1,70 @@
+import { environmentKeys, isEnvelopeError, type KeyError, type KeySource } from '@talos/envelope'
+import { type AdminAuth, type BearerPrincipal, bearerAuth } from '@talos/envelope-express'
+
+export interface Settings {
+  readonly database: string
+  readonly port: number
+  readonly upstream: URL
+  /** The name of the secret that the upstream is called with. */
+  readonly credential: string
+  readonly auth: AdminAuth<BearerPrincipal>
+  readonly keys: KeySource
+}
+
+/** Every fault of the configuration, so that nobody meets the second one only after mending the first. */
+export class SettingsError extends Error {
+  readonly faults: readonly string[]
+
+  constructor(faults: readonly string[]) {
+    super(`The configuration has faults: ${faults.join('; ')}`)
+    this.faults = faults
+  }
+}
+
+/**
+ * Reads the environment.
+ *
+ * @throws SettingsError with all faults, those of the KEKs among them. None quotes a value.
+ */
+export async function readSettings(env: NodeJS.ProcessEnv = process.env): Promise<Settings> {
+  const faults: string[] = []
+  const collect = <T>(variable: string, read: () => T): T | undefined => {
+    try {
+      return read()
+    } catch (error) {
+      faults.push(`${variable}: ${error instanceof Error ? error.message : 'invalid'}`)
+      return undefined
+    }
+  }
+  const port = collect('PORT', () => readPort(env['PORT'] ?? '8080'))
+  const upstream = collect('UPSTREAM_URL', () => readUrl(env['UPSTREAM_URL']))
+  const auth = collect('ROOT_TOKEN', () => bearerAuth({ token: env['ROOT_TOKEN'] }))
+  const keys = environmentKeys({ environment: env })
+  try {
+    await keys.load()
+  } catch (error) {
+    if (!isEnvelopeError(error) || error.code !== 'ERR_KEY_CONFIGURATION') throw error
+    for (const { variable, fault } of (error as KeyError).faults) faults.push(`${variable} ${fault}`)
+  }
+  if (port === undefined || upstream === undefined || auth === undefined || faults.length > 0) {
+    throw new SettingsError(faults)
+  }
+  const database = env['DATABASE'] || './gateway.sqlite'
+  const credential = env['GATEWAY_CREDENTIAL'] || 'openai/prod'
+  return { database, port, upstream, credential, auth, keys }
+}
+
+function readPort(text: string): number {
+  const port = Number(text)
+  if (!/^\d+$/.test(text) || port > 65_535) throw new Error('must be a number from 0 to 65535')
+  return port
+}
+
+function readUrl(text: string | undefined): URL {
+  if (!text) throw new Error('is missing: the address of the API behind this gateway')
+  const url = URL.parse(text)
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new Error('must begin with https:// or http://')
+  if (url.username !== '' || url.password !== '')
+    throw new Error('must not hold a password: it belongs into the vault')
+  return url
+}
