@@ -12,6 +12,7 @@ export class Patience {
   readonly #runtime: Runtime
   readonly #onFault: (error: unknown) => void
   #endSleep: (() => void) | null = null
+  #endNap: (() => void) | null = null
   #stopping = false
 
   constructor(runtime: Runtime, onFault: (error: unknown) => void) {
@@ -25,15 +26,15 @@ export class Patience {
 
   stop(): void {
     this.#stopping = true
-    this.rouse()
-  }
-
-  /** Ends a sleep early: something has changed. */
-  rouse(): void {
     this.#endSleep?.()
   }
 
-  /** Sleeps; 0 lets the event loop turn once, so that stores which answer at once starve nobody. */
+  /** Ends a nap early: something that was waited for may have happened. A sleep goes on. */
+  rouse(): void {
+    this.#endNap?.()
+  }
+
+  /** Sleeps until the time is over; 0 lets the event loop turn once, so that stores which answer at once starve nobody. */
   async sleep(delayMs: number): Promise<void> {
     if (this.#stopping) return
     await new Promise<void>((resolve) => {
@@ -44,6 +45,14 @@ export class Patience {
       }
     })
     this.#endSleep = null
+  }
+
+  /** Sleeps until the time is over or until roused. */
+  async nap(delayMs: number): Promise<void> {
+    const sleeping = this.sleep(delayMs)
+    this.#endNap = this.#endSleep
+    await sleeping
+    this.#endNap = null
   }
 
   /**

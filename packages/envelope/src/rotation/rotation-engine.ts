@@ -74,7 +74,7 @@ export class RotationEngine {
     while (this.#again && !this.#patience.stopping) {
       this.#again = false
       try {
-        const claimed = await this.#claim()
+        const claimed = await this.#patience.insist(() => this.#claim())
         if (claimed !== null) await new RotationWorker(this.#with, this.#patience, claimed).carryOn()
       } catch (error) {
         if (!(error instanceof Stopped) && !(error instanceof TakenOver)) this.#fault(error)

@@ -180,7 +180,7 @@ export class RotationWorker {
       return await this.#fail('ERR_PROMOTION_BLOCKED', unwished(this.#operation.targetKekId))
     }
     await this.#save({ ...this.#operation, waitingFor: outlook.waitingFor })
-    await this.#patience.sleep(leaseMs / 3)
+    await this.#patience.nap(leaseMs / 3)
     await this.#refreshKeyring()
   }
 

@@ -1,6 +1,7 @@
 import { unwrapValue } from '../codec/unwrap.ts'
 import { wrapValue } from '../codec/wrap.ts'
 import { type DecryptError, FormatError, isEnvelopeError, StoreError } from '../errors.ts'
+import type { EncodedContext } from '../format/context.ts'
 import { kekIdOfWrap, SEALED_OVERHEAD_BYTES } from '../format/envelope-v2.ts'
 import type { KeyringState } from '../lifecycle/keyring-state.ts'
 import { type Runtime, timestamp } from '../runtime.ts'
@@ -81,11 +82,15 @@ export class Records {
     if (!Array.isArray(names)) throw new TypeError('Give an array of names.')
     checkNames(names)
     const callerContext = checkCallerContext(options.context)
+    // Before the read: whether a context is legal must not depend on what is stored.
+    const contexts = names.map((name) => recordContext(this.#with.namespace, name, callerContext))
     const deadline = new Deadline(this.#with.runtime, options)
     const found = await this.#with.store.read(names, deadline.next())
     const secrets: (Secret | null)[] = []
-    for (const stored of found)
-      secrets.push(stored === null ? null : await this.#open(stored, callerContext, deadline))
+    for (const [index, context] of contexts.entries()) {
+      const stored = found[index] ?? null
+      secrets.push(stored === null ? null : await this.#open(stored, context, deadline))
+    }
     return secrets
   }
 
@@ -118,9 +123,8 @@ export class Records {
     return { items: page.items.filter(({ name }) => name.startsWith(prefix)).map(entryOf), next: page.next }
   }
 
-  async #open(stored: StoredSecret, callerContext: CallerContext, deadline: Deadline): Promise<Secret> {
-    const { keys, state, namespace } = this.#with
-    const context = recordContext(namespace, stored.name, callerContext)
+  async #open(stored: StoredSecret, context: EncodedContext, deadline: Deadline): Promise<Secret> {
+    const { keys, state } = this.#with
     const open = (): Secret => {
       const value = unwrapValue(keys.resolve, stored.wrap, stored.sealed, context)
       return new Secret(stored.name, metaOf(stored).version, kekIdOfWrap(stored.wrap) ?? '', value)

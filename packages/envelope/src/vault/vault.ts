@@ -1,0 +1,215 @@
+import { LifecycleError } from '../errors.ts'
+import type { EventListener } from '../events.ts'
+import type { Keyring } from '../keyring/keyring.ts'
+import { Fleet } from '../lifecycle/fleet.ts'
+import { currentKekId } from '../lifecycle/keyring-document.ts'
+import { KeyringState } from '../lifecycle/keyring-state.ts'
+import { Membership } from '../lifecycle/membership.ts'
+import { STATE_LOST_MESSAGE } from '../lifecycle/readiness.ts'
+import type { RotationFailure, RotationOperation } from '../rotation/operation.ts'
+import { OperationLog } from '../rotation/operation-log.ts'
+import { RotationEngine } from '../rotation/rotation-engine.ts'
+import { type Runtime, uuidV7 } from '../runtime.ts'
+import type { CallOptions, Page, SecretStore } from '../store/secret-store.ts'
+import { Deadline } from './deadline.ts'
+import { KeyAccess } from './key-access.ts'
+import { Records } from './records.ts'
+import type { Secret } from './secret.ts'
+import type {
+  DeleteOptions,
+  DeleteResult,
+  GetOptions,
+  ListOptions,
+  ListPageOptions,
+  PutOptions,
+  PutResult,
+  RotateOptions,
+  RotateResult,
+  SecretEntry,
+  SecretVault,
+  VaultStatus,
+} from './secret-vault.ts'
+import { vaultStatus } from './status.ts'
+
+/** What a vault is made of, checked. */
+export interface VaultParts {
+  readonly store: SecretStore
+  readonly namespace: string
+  readonly maxValueBytes: number
+  readonly leaseMs: number
+  readonly onEvent?: EventListener
+  readonly runtime: Runtime
+  readonly keyring: Keyring
+}
+
+/** The vault behind `openVault`. */
+export class Vault implements SecretVault {
+  readonly namespace: string
+  readonly instanceId: string
+  readonly #parts: VaultParts
+  readonly #state: KeyringState
+  readonly #membership: Membership
+  readonly #log: OperationLog
+  readonly #engine: RotationEngine
+  readonly #records: Records
+  readonly #inFlight = new Set<Promise<unknown>>()
+  #closing: Promise<void> | null = null
+
+  constructor(parts: VaultParts) {
+    const { store, namespace, runtime, leaseMs, keyring } = parts
+    this.#parts = parts
+    this.namespace = namespace
+    this.instanceId = uuidV7(runtime)
+    this.#state = new KeyringState(store, namespace)
+    const keys = new KeyAccess(keyring, this.#state)
+    const shared = { store, runtime, namespace, instanceId: this.instanceId, leaseMs, emit: this.#emit }
+    this.#membership = new Membership({
+      ...shared,
+      keyring,
+      state: this.#state,
+      fleet: new Fleet(store, runtime, this.instanceId),
+      onBeat: () => {
+        this.#engine.rouse()
+        this.#engine.wake()
+      },
+    })
+    this.#log = new OperationLog(store)
+    this.#engine = new RotationEngine({
+      ...shared,
+      log: this.#log,
+      keyring: this.#state,
+      resolve: keys.resolve,
+      targetKek: keys.forWrapping,
+      outlook: (kekId) => this.#membership.outlook(kekId, {}),
+    })
+    this.#records = new Records({ ...parts, state: this.#state, keys })
+  }
+
+  get ready(): boolean {
+    return this.#closing === null && this.#membership.reasons.length === 0
+  }
+
+  async open(deadline: Deadline): Promise<void> {
+    try {
+      await this.#membership.join(deadline.next())
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+  }
+
+  put(name: string, value: string | Uint8Array, options: PutOptions = {}): Promise<PutResult> {
+    return this.#call(() => this.#records.put(name, value, options))
+  }
+
+  get(name: string, options: GetOptions = {}): Promise<Secret | null> {
+    return this.#call(() => this.#records.get(name, options))
+  }
+
+  getMany(names: readonly string[], options: GetOptions = {}): Promise<readonly (Secret | null)[]> {
+    return this.#call(() => this.#records.getMany(names, options))
+  }
+
+  delete(name: string, options: DeleteOptions = {}): Promise<DeleteResult> {
+    return this.#call(() => this.#records.delete(name, options))
+  }
+
+  async *list(options: ListOptions = {}): AsyncGenerator<SecretEntry> {
+    let cursor: string | null = null
+    do {
+      const page: Page<SecretEntry> = await this.listPage({ ...options, cursor })
+      yield* page.items
+      cursor = page.next
+    } while (cursor !== null)
+  }
+
+  listPage(options: ListPageOptions = {}): Promise<Page<SecretEntry>> {
+    return this.#call(() => this.#records.listPage(options))
+  }
+
+  rotate(options: RotateOptions = {}): Promise<RotateResult> {
+    return this.#call(async () => {
+      const { ratePerSecond = null } = options
+      if (ratePerSecond !== null && !(Number.isFinite(ratePerSecond) && ratePerSecond > 0)) {
+        throw new TypeError('ratePerSecond is a positive number.')
+      }
+      const deadline = new Deadline(this.#parts.runtime, options)
+      const snapshot = await this.#state.refresh(deadline.next())
+      if (snapshot === null) throw new LifecycleError('ERR_KEYRING_STATE_LOST', STATE_LOST_MESSAGE)
+      const verdict = await this.#membership.verdict(deadline.next())
+      if (verdict.kind === 'blocked') {
+        const message = `The KEK this instance wishes can never become current. ${verdict.reasons.join(' ')}`
+        throw new LifecycleError('ERR_PROMOTION_BLOCKED', message, { reasons: verdict.reasons })
+      }
+      const pending = await this.#membership.pending(deadline.next())
+      const target = pending?.kekId ?? currentKekId(snapshot.document)
+      const draft = this.#engine.draft(target, ratePerSecond, pending?.waitingFor ?? [])
+      const active = await this.#log.begin(draft, deadline.next())
+      this.#engine.wake()
+      return { id: active.id, started: active.id === draft.id }
+    })
+  }
+
+  rotation(operationId: string, options: CallOptions = {}): Promise<RotationOperation | null> {
+    return this.#call(() => this.#log.find(operationId, new Deadline(this.#parts.runtime, options).next()))
+  }
+
+  async *rotationFailures(operationId: string, options: CallOptions = {}): AsyncGenerator<RotationFailure> {
+    this.#assertOpen()
+    yield* this.#log.failures(operationId, options)
+  }
+
+  status(options: CallOptions = {}): Promise<VaultStatus> {
+    return this.#call(() => {
+      const { store, keyring, runtime, namespace } = this.#parts
+      const sources = { store, keyring, runtime, namespace, instanceId: this.instanceId }
+      const deadline = new Deadline(runtime, options)
+      return vaultStatus({ ...sources, state: this.#state, membership: this.#membership }, deadline)
+    })
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    await this.#engine.stop()
+    try {
+      await this.#membership.leave()
+    } catch {
+      // The store does not answer: others wait for this instance's lease instead.
+    }
+    await Promise.allSettled(this.#inFlight)
+  }
+
+  /** Counts a call, so that `close` can wait for it. */
+  async #call<T>(call: () => Promise<T>): Promise<T> {
+    this.#assertOpen()
+    const promise = call()
+    this.#inFlight.add(promise)
+    try {
+      return await promise
+    } finally {
+      this.#inFlight.delete(promise)
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== null) {
+      throw new LifecycleError('ERR_VAULT_CLOSED', 'This vault was closed. Open a new one with openVault().')
+    }
+  }
+
+  readonly #emit: EventListener = (event) => {
+    try {
+      this.#parts.onEvent?.(event)
+    } catch {
+      // Telemetry never stops the work.
+    }
+  }
+}
