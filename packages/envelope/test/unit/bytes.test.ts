@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest'
+import {
+  base64urlLength,
+  concat,
+  decodeBase64url,
+  encodeBase64url,
+  encodeHex,
+  u32,
+  utf8,
+} from '../../src/bytes.ts'
+
+describe('UTF-8', () => {
+  it('encodes text of every plane', () => {
+    expect(encodeHex(utf8('aé€😀'))).toBe('61c3a9e282acf09f9880')
+    expect(utf8('')).toHaveLength(0)
+  })
+
+  it.each(['\ud800', 'a\udc00b', '\udc00\ud800'])('refuses a lone surrogate (%j)', (lone) => {
+    expect(() => utf8(lone)).toThrow(TypeError)
+  })
+
+  it('lies in memory of its own', () => {
+    expect(utf8('secret').buffer.byteLength).toBe(6)
+  })
+})
+
+describe('base64url', () => {
+  it('has no padding and the alphabet of URLs', () => {
+    expect(encodeBase64url(Uint8Array.of(0xfb, 0xff))).toBe('-_8')
+  })
+
+  it('encodes the part of a buffer that a view shows', () => {
+    expect(encodeBase64url(Uint8Array.of(1, 0, 0, 0, 2).subarray(1, 4))).toBe('AAAA')
+  })
+
+  it.each(['', 'AA', 'AAA', 'AAAA', '-_8', 'AQID'])('decodes the canonical text %j', (canonical) => {
+    const bytes = decodeBase64url(canonical)
+    expect(bytes).not.toBeNull()
+    expect(encodeBase64url(bytes as Uint8Array)).toBe(canonical)
+    expect(base64urlLength((bytes as Uint8Array).length)).toBe(canonical.length)
+  })
+
+  it.each([
+    ['padding', 'AA=='],
+    ['the alphabet of standard base64', '+/8'],
+    ['bits behind the last byte', 'AB'],
+    ['bits behind the last but one byte', 'AAB'],
+    ['a single character', 'A'],
+    ['one character too many', 'AAAAA'],
+    ['white space', 'AA AA'],
+    ['a newline at the end', 'AAAA\n'],
+    ['a character outside of ASCII', 'AAAÀ'],
+    ['a character that shares its low bits with a valid one', 'AA\u0141A'],
+  ])('refuses %s', (_, lenient) => {
+    expect(decodeBase64url(lenient)).toBeNull()
+  })
+})
+
+describe('byte strings', () => {
+  it('are joined in order', () => {
+    expect(concat([Uint8Array.of(1), new Uint8Array(), Uint8Array.of(2, 3)])).toEqual(Uint8Array.of(1, 2, 3))
+  })
+
+  it('hold integers big-endian', () => {
+    expect(u32(0x01020304)).toEqual(Uint8Array.of(1, 2, 3, 4))
+    expect(u32(0xffffffff)).toEqual(Uint8Array.of(255, 255, 255, 255))
+  })
+})
