@@ -51,6 +51,7 @@ export class Membership {
   #inUse: ReadonlySet<string> = new Set()
   #checkedRevision = 0
   #beatsSinceCheck = 0
+  #wishCameTrue = false
   #told: { ready: string | null; waiting: number } = { ready: null, waiting: 0 }
 
   constructor(options: MembershipOptions) {
@@ -77,12 +78,15 @@ export class Membership {
     await this.#with.fleet.goodbye({})
   }
 
-  /** What rule P says of this instance's own wish. */
+  /**
+   * What rule P says of this instance's own wish. One that came true while this instance ran is fulfilled for good: after the
+   * next promotion it is an old configuration, not a wish to go back.
+   */
   async verdict(options: CallOptions): Promise<PromotionVerdict> {
     const { state, keyring, fleet } = this.#with
     const kek = keyring.get(keyring.wishedKekId)
     const snapshot = state.snapshot
-    if (snapshot === null || kek === undefined) return { kind: 'current' }
+    if (snapshot === null || kek === undefined || this.#wishCameTrue) return { kind: 'current' }
     // Only an id that was never promoted has to wait for others.
     const live = kekEntry(snapshot.document, kek.id) === undefined ? await fleet.live(options) : []
     return checkPromotion(kek, snapshot.document, live)
@@ -137,6 +141,7 @@ export class Membership {
     const before = state.snapshot
     const snapshot = (await state.refresh(options)) ?? (await this.#firstStart(options))
     if (snapshot !== null) await this.#pursueWish(snapshot, options)
+    this.#noteFulfilment()
     await this.#checkReadiness(options)
     if (before?.document.epoch !== state.snapshot?.document.epoch) await fleet.report(this.#report(), options)
     this.#with.onBeat()
@@ -152,6 +157,12 @@ export class Membership {
     const first = { namespace, incarnation, kekId, fingerprint, suite, at: timestamp(runtime) }
     await state.replace(null, firstDocument(first), options)
     return await state.refresh(options)
+  }
+
+  #noteFulfilment(): void {
+    const document = this.#with.state.snapshot?.document
+    if (document !== undefined && currentKekId(document) === this.#with.keyring.wishedKekId)
+      this.#wishCameTrue = true
   }
 
   async #pursueWish(basis: KeyringSnapshot, options: CallOptions): Promise<void> {

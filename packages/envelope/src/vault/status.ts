@@ -44,7 +44,10 @@ export async function vaultStatus(sources: StatusSources, deadline: Deadline): P
     targetKekId: target,
     wishedKekId: keyring.wishedKekId,
     pending: pending === null ? null : { kekId: pending.kekId, waitingFor: pending.waitingFor },
-    notices: [...(verdict.kind === 'blocked' ? verdict.reasons : []), ...removedNotices(sources, census)],
+    notices: [
+      ...(verdict.kind === 'blocked' ? verdict.reasons : supersededNotices(sources, current)),
+      ...removedNotices(sources, census),
+    ],
     loadedKekIds: keyring.ids,
     keks,
     staleCounts: Object.fromEntries([...stale].sort().map((id) => [id, census.get(id) ?? 0])),
@@ -61,6 +64,16 @@ function kekStatuses({ state, keyring }: StatusSources, census: ReadonlyMap<stri
     const fingerprint = entry?.fingerprint ?? keyring.get(id)?.fingerprint ?? ''
     return { id, state: entry?.state ?? 'provisioned', fingerprint, loaded, records: census.get(id) ?? 0 }
   })
+}
+
+/** An instance that has not been restarted since the promotion works as it should and carries an old configuration. */
+function supersededNotices({ state, keyring }: StatusSources, current: string | null): string[] {
+  const wished = keyring.wishedKekId
+  const document = state.snapshot?.document
+  if (wished === current || document === undefined || kekEntry(document, wished) === undefined) return []
+  return [
+    `"${current}" has become current after "${wished}", which the key source of this instance still names.`,
+  ]
 }
 
 /** A fenced KEK that is gone and that no record needs is told, and keeps nobody from being ready. */

@@ -209,6 +209,25 @@ describe('promotion', () => {
     })
   })
 
+  test('an instance that is yet to be restarted after the promotion follows it, and starts rotations like the others', async () => {
+    const domain = testDomain()
+    const old = kept(await domain.open(BOTH_WISH_V1, { process: 'old/1' }))
+    await old.put('a', 'x')
+    kept(await domain.open(BOTH_WISH_V2, { process: 'new/2' }))
+    await domain.clock.advance(5_000)
+    const status = await old.status()
+    expect(status).toMatchObject({
+      ready: true,
+      currentKekId: 'v2',
+      targetKekId: 'v2',
+      staleCounts: { v1: 1 },
+    })
+    expect(status.notices.join()).toContain('"v2" has become current after "v1"')
+    expect(await old.rotate()).toMatchObject({ started: true })
+    await domain.clock.advance(5_000)
+    expect((await old.status()).staleCounts).toEqual({ v1: 0 })
+  })
+
   test('the same bytes under a new id are never promoted', async () => {
     const domain = testDomain()
     await (await domain.open(ONLY_V1)).close()
