@@ -45,8 +45,8 @@ export class DocumentTable {
     if (revision !== expectedRevision) return null
     this.#connection
       .statement(
-        `INSERT INTO ${this.#table} (key, value, revision, written_at) VALUES (?1, ?2, ?3, ?4)
-  ON CONFLICT (key) DO UPDATE SET value = ?2, revision = ?3, written_at = ?4`,
+        `INSERT INTO ${this.#table} (key, value, revision, written_at) VALUES (?, ?, ?, ?)
+  ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = excluded.revision, written_at = excluded.written_at`,
       )
       .run(key, value, revision + 1, Math.floor(this.#now()))
     return revision + 1
@@ -57,9 +57,9 @@ export class DocumentTable {
     const rows = this.#connection
       .statement(
         `SELECT key, value, revision, written_at FROM ${this.#table}
-  WHERE key >= ?1 AND key < ?1 || char(127) AND key > ?2 ORDER BY key LIMIT ?3`,
+  WHERE key >= ? AND key < ? || char(127) AND key > ? ORDER BY key LIMIT ?`,
       )
-      .all(prefix, after, limit) as DocumentRow[]
+      .all(prefix, prefix, after, limit) as DocumentRow[]
     const items = rows.map((row) => this.#document(row))
     return { items, next: rows.length === limit ? (items.at(-1)?.key ?? null) : null }
   }

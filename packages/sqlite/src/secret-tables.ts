@@ -90,19 +90,20 @@ export class SecretTables {
     const { lastInsertRowid } = this.#connection
       .statement(`INSERT INTO ${this.#sealed} (sealed) VALUES (?)`)
       .run(sealed)
+    // Numbered parameters would do for the repeated ones, but Node 22 binds only plain ones by position.
     this.#connection
       .statement(
-        `INSERT INTO ${this.#secrets} (name, wrap, meta, sealed_id, kek_id) VALUES (?1, ?2, ?3, ?4, ${kekIdOf('?2')})`,
+        `INSERT INTO ${this.#secrets} (name, wrap, meta, sealed_id, kek_id) VALUES (?, ?, ?, ?, ${kekIdOf('?')})`,
       )
-      .run(name, wrap, meta, lastInsertRowid)
+      .run(name, wrap, meta, lastInsertRowid, wrap, wrap)
   }
 
   #rewrap(name: string, wrap: string, meta: string, expectedWrap: string): boolean {
     const { changes } = this.#connection
       .statement(
-        `UPDATE ${this.#secrets} SET wrap = ?2, meta = ?3, kek_id = ${kekIdOf('?2')} WHERE name = ?1 AND wrap = ?4`,
+        `UPDATE ${this.#secrets} SET wrap = ?, meta = ?, kek_id = ${kekIdOf('?')} WHERE name = ? AND wrap = ?`,
       )
-      .run(name, wrap, meta, expectedWrap)
+      .run(wrap, meta, wrap, wrap, name, expectedWrap)
     return Number(changes) === 1
   }
 
@@ -139,12 +140,10 @@ export class SecretTables {
 
   /** SQLite merges the KEKs' parts of the index as it goes, so that a page costs what it holds. */
   #pageUnder(kekIds: readonly string[], after: string, limit: number): HeaderRow[] {
-    const arms = kekIds.map(
-      (_, index) =>
-        `SELECT name, wrap, meta FROM ${this.#secrets} WHERE kek_id = ?${index + 3} AND name > ?1`,
-    )
+    const arm = `SELECT name, wrap, meta FROM ${this.#secrets} WHERE kek_id = ? AND name > ?`
+    const arms = kekIds.map(() => arm)
     return this.#connection
-      .statement(`${arms.join(' UNION ALL ')} ORDER BY name LIMIT ?2`)
-      .all(after, limit, ...kekIds) as HeaderRow[]
+      .statement(`${arms.join(' UNION ALL ')} ORDER BY name LIMIT ?`)
+      .all(...kekIds.flatMap((kekId) => [kekId, after]), limit) as HeaderRow[]
   }
 }
