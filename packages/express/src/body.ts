@@ -108,13 +108,19 @@ function collect(request: IncomingMessage, { maxBytes, timeoutMs }: BodyLimits):
 }
 
 /**
- * Takes what is left of a body off the wire after an early answer, so that a client still sending reads that answer
- * instead of a reset connection. A client that is still not done after the time-out is cut off.
+ * Takes what is left of a body off the wire. A connection closed with bytes still on their way is reset, and a client
+ * still sending then never reads its answer. One that is not done after the time-out is cut off.
+ *
+ * @param onDone - Called when the body has ended or the client was cut off.
  */
-export function discardRest(request: IncomingMessage, timeoutMs: number): void {
-  if (request.complete || request.destroyed) return
+export function discardRest(request: IncomingMessage, timeoutMs: number, onDone: () => void): void {
   const timer = setTimeout(() => request.destroy(), timeoutMs)
   timer.unref()
-  request.once('close', () => clearTimeout(timer)).once('end', () => clearTimeout(timer))
+  const stop = () => {
+    clearTimeout(timer)
+    request.off('end', stop).off('close', stop)
+    onDone()
+  }
+  request.on('end', stop).on('close', stop)
   request.resume()
 }

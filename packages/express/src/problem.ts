@@ -74,7 +74,7 @@ export const PROBLEMS = {
   STORE_OUTCOME_UNKNOWN: [
     503,
     'Service Unavailable',
-    'The store did not answer. A write may have taken effect; repeating it is safe.',
+    'The store did not answer. A write may have taken effect: look, or send the request again.',
   ],
   STORE_NOT_MIGRATED: [503, 'Service Unavailable', 'The store has not been migrated to this version.'],
   KEK_UNAVAILABLE: [

@@ -2,12 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { SecretVault } from '@talos/envelope'
 import { Admission } from './admission.ts'
 import type { AdminAuth } from './auth.ts'
-import { type BodyLimits, ClientGone, discardRest, readJsonBody } from './body.ts'
+import { type BodyLimits, ClientGone, readJsonBody } from './body.ts'
 import { type AdminEventListener, EventOutlet } from './events.ts'
 import type { AdminResponse } from './exchange.ts'
 import { Problem } from './problem.ts'
 import { adminRoutes, allowedMethods, matchRoutes, type Route, type RouteMatch } from './routes.ts'
-import { sendAnswer, sendProblem } from './send.ts'
+import { type Exchange, sendAnswer, sendProblem } from './send.ts'
 import { decodeSegment, parseQuery, splitTarget } from './target.ts'
 import { problemOf } from './vault-problem.ts'
 
@@ -103,14 +103,9 @@ export function adminRouter<Principal>(options: AdminRouterOptions<Principal>): 
   }
 
   /** Answers a request; what is left for the host's error handler is returned. */
-  async function serve(
-    request: IncomingMessage,
-    response: ServerResponse,
-    query: string,
-    found: Found,
-  ): Promise<Problem | null> {
+  async function serve(exchange: Exchange, query: string, found: Found): Promise<Problem | null> {
     try {
-      sendAnswer(response, await answer(request, query, found))
+      sendAnswer(exchange, await answer(exchange.request, query, found))
     } catch (error) {
       if (error instanceof ClientGone) return null
       const problem = problemOf(error)
@@ -120,9 +115,7 @@ export function adminRouter<Principal>(options: AdminRouterOptions<Principal>): 
         events.send({ type: 'request_failed', operation, status, code, error: problem.cause })
       }
       if (code === 'INTERNAL') return problem
-      sendProblem(response, problem)
-    } finally {
-      discardRest(request, bodyTimeoutMs)
+      sendProblem(exchange, problem)
     }
     return null
   }
@@ -131,7 +124,7 @@ export function adminRouter<Principal>(options: AdminRouterOptions<Principal>): 
     const { path, query } = splitTarget(request.url ?? '/')
     const found = find(routes, request, path)
     if (found === null) return next()
-    serve(request, response, query, found).then((problem) => {
+    serve({ request, response, lingerMs: bodyTimeoutMs }, query, found).then((problem) => {
       if (problem !== null) next(problem)
     }, next)
   }

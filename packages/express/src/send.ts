@@ -1,4 +1,5 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { discardRest } from './body.ts'
 import type { AdminResponse } from './exchange.ts'
 import type { Problem } from './problem.ts'
 
@@ -11,19 +12,27 @@ const HEADERS = {
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 } as const
 
+/** A request and where its answer goes. */
+export interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** Milliseconds that a client still sending has to finish after its answer. */
+  readonly lingerMs: number
+}
+
 /** Sends the answer of a handler. */
-export function sendAnswer(response: ServerResponse, { status, headers, body }: AdminResponse): void {
-  send(response, status, { 'Content-Type': 'application/json', ...headers }, body)
+export function sendAnswer(exchange: Exchange, { status, headers, body }: AdminResponse): void {
+  send(exchange, status, { 'Content-Type': 'application/json', ...headers }, body)
 }
 
 /** Sends a problem document (RFC 9457). */
-export function sendProblem(response: ServerResponse, problem: Problem): void {
+export function sendProblem(exchange: Exchange, problem: Problem): void {
   const headers = { 'Content-Type': 'application/problem+json', ...problem.headers }
-  send(response, problem.status, headers, problem.toJSON())
+  send(exchange, problem.status, headers, problem.toJSON())
 }
 
 function send(
-  response: ServerResponse,
+  { request, response, lingerMs }: Exchange,
   status: number,
   headers: Readonly<Record<string, string>>,
   body: Readonly<Record<string, unknown>>,
@@ -34,5 +43,11 @@ function send(
   response.statusCode = status
   for (const [name, value] of Object.entries({ ...HEADERS, ...headers })) response.setHeader(name, value)
   response.setHeader('Content-Length', bytes.length)
-  response.end(bytes)
+  if (request.complete || headers['Connection'] === 'close') {
+    response.end(bytes)
+    return
+  }
+  // The client has its whole answer now; ended is it when there is nothing left to reset the connection over.
+  response.write(bytes)
+  discardRest(request, lingerMs, () => response.end())
 }
