@@ -15,6 +15,8 @@ export interface Mounted extends AsyncDisposable {
 export interface HostOptions {
   /** Whether the host mounts a body parser before the router, and which. */
   readonly parses?: 'json' | 'raw' | 'text'
+  /** Whether the host takes the client's address from `X-Forwarded-For`. */
+  readonly trustsProxy?: boolean
 }
 
 /** A way of mounting the router. The contract holds for each of them. */
@@ -27,8 +29,9 @@ export interface Host {
 
 const MOUNT = '/admin/v1/secrets'
 
-function app5(router: AdminRouter, path: string, errors: unknown[], { parses }: HostOptions) {
+function app5(router: AdminRouter, path: string, errors: unknown[], { parses, trustsProxy }: HostOptions) {
   const app = express5()
+  if (trustsProxy) app.set('trust proxy', true)
   if (parses !== undefined) app.use(express5[parses]())
   app.use(path, router)
   app.use((_request: express5.Request, response: express5.Response) => void response.status(404).send('host'))
@@ -47,8 +50,9 @@ function app5(router: AdminRouter, path: string, errors: unknown[], { parses }: 
   return app
 }
 
-function app4(router: AdminRouter, path: string, errors: unknown[], { parses }: HostOptions) {
+function app4(router: AdminRouter, path: string, errors: unknown[], { parses, trustsProxy }: HostOptions) {
   const app = express4()
+  if (trustsProxy) app.set('trust proxy', true)
   if (parses !== undefined) app.use(express4[parses]())
   app.use(path, router)
   app.use((_request: express4.Request, response: express4.Response) => void response.status(404).send('host'))

@@ -16,31 +16,28 @@ export interface TestStore {
   readonly store: SecretStore
   /** Runs before every call of this method; `undefined` lets calls through. */
   before: ((method: string) => void | Promise<void>) | undefined
-  /** Wrap texts seen in writes, which no answer may contain. */
-  readonly wraps: Set<string>
 }
+
+/** The wrapped DEKs of every write of this test file, which no answer may contain. */
+export const wrapsWritten = new Set<string>()
 
 export function testStore(): TestStore {
   const inner = new MemoryStore({ level: 'strong' })
-  const handle: { -readonly [Member in keyof TestStore]: TestStore[Member] } = {
-    store: inner,
-    before: undefined,
-    wraps: new Set(),
-  }
-  handle.store = new Proxy<SecretStore>(inner, {
+  const store = new Proxy<SecretStore>(inner, {
     get(target, property: keyof SecretStore) {
       const method = target[property] as (...args: unknown[]) => Promise<unknown>
       return async (...args: unknown[]) => {
         await handle.before?.(property)
         if (property === 'write') {
           for (const change of args[1] as readonly { readonly secret?: StoredSecret }[]) {
-            if (change.secret !== undefined) handle.wraps.add(change.secret.wrap.slice('talos:v2:v1:'.length))
+            if (change.secret !== undefined) wrapsWritten.add(change.secret.wrap.slice('talos:v2:v1:'.length))
           }
         }
         return await method.apply(target, args)
       }
     },
   })
+  const handle: TestStore = { store, before: undefined }
   return handle
 }
 

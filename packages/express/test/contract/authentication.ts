@@ -1,0 +1,207 @@
+import { describe, expect, it } from 'vitest'
+import { adminRouter, bearerAuth } from '../../src/index.ts'
+import { type Asked, ask } from '../support/client.ts'
+import type { Host } from '../support/hosts.ts'
+import { serve, TOKENS } from '../support/served.ts'
+import { openTestVault, seed, testStore } from '../support/test-vault.ts'
+
+type Role = 'read' | 'write' | 'rotate'
+
+const UNKNOWN_ID = '01890a5d-ac96-774b-bcce-b302099a8057'
+/** Every route with a role, with what it answers to those who have it. */
+const ROUTES: readonly {
+  readonly target: string
+  readonly role: Role
+  readonly status: number
+  readonly asked: Asked
+}[] = [
+  { target: '/rotate-all', role: 'rotate', status: 202, asked: { method: 'POST' } },
+  { target: `/rotation-status/${UNKNOWN_ID}`, role: 'read', status: 404, asked: { method: 'GET' } },
+  { target: '/kek-status', role: 'read', status: 200, asked: { method: 'GET' } },
+  { target: '/', role: 'read', status: 200, asked: { method: 'GET' } },
+  { target: '/', role: 'write', status: 201, asked: { method: 'POST', json: { name: 'a', value: 'b' } } },
+  { target: '/missing', role: 'write', status: 404, asked: { method: 'DELETE' } },
+  { target: '/?name=missing', role: 'write', status: 404, asked: { method: 'DELETE' } },
+]
+const WRONG = 'n0tTheR1ghtT0ken-aB3dE5gH7jK9mN1pQ'
+const bearer = (text: string): Asked => ({ headers: ['Authorization', text] })
+const UNAUTHENTICATED: readonly (readonly [what: string, asked: Asked, query?: string])[] = [
+  ['no header', {}],
+  ['a wrong token', { token: WRONG }],
+  ['a wrong token with the scheme in small letters', bearer(`bearer ${WRONG}`)],
+  ['the beginning of a token', { token: TOKENS.root.slice(0, -1) }],
+  ['a token with one character more', { token: `${TOKENS.root}x` }],
+  ['the scheme alone', bearer('Bearer')],
+  ['another scheme', bearer(`Basic ${TOKENS.root}`)],
+  ['a token without a scheme', bearer(TOKENS.root)],
+  ['two tokens in one header', bearer(`Bearer ${TOKENS.root}, Bearer ${TOKENS.root}`)],
+  [
+    'two headers',
+    { headers: ['Authorization', `Bearer ${TOKENS.root}`, 'authorization', `Bearer ${WRONG}`] },
+  ],
+  ['the same header twice', { token: TOKENS.root, headers: { authorization: `Bearer ${TOKENS.root}` } }],
+  ['letters outside ASCII', bearer(`Bearer ${TOKENS.root}\u00fc`)],
+  ['8 KiB', bearer(`Bearer ${'x'.repeat(8_192)}`)],
+  ['the token in the query', {}, `access_token=${TOKENS.root}`],
+  ['the token in a cookie', { headers: { cookie: `token=${TOKENS.root}` } }],
+]
+
+/** Rules 2 and 3: who gets in. */
+export function authenticationContract(host: Host): void {
+  describe('rule 2', () => {
+    it('rule 2: the status routes take no caller without a token, unless the host says so', async () => {
+      await using served = await serve(host)
+      for (const target of ['/kek-status', `/rotation-status/${UNKNOWN_ID}`]) {
+        expect((await ask(served.url, target)).status).toBe(401)
+      }
+    })
+
+    it('rule 2: with anonymousStatus they tell counts and states, and nothing else', async () => {
+      const store = testStore()
+      await seed(store)
+      await using behind = await openTestVault(store)
+      await using served = await serve(host, {
+        store,
+        vault: { current: 'v2' },
+        router: { anonymousStatus: true },
+      })
+      const { json: started } = await served.ask('/rotate-all', { method: 'POST' })
+      const keks = await ask(served.url, '/kek-status')
+      expect(keks.json).toEqual({
+        ready: true,
+        current_kek_id: 'v1',
+        target_kek_id: 'v2',
+        pending: { kek_id: 'v2' },
+        loaded_kek_ids: ['v1', 'v2'],
+        stale_counts: { v1: 3 },
+        counts: { level: 'strong', as_of: expect.any(String), records: 3 },
+      })
+      const rotation = await ask(served.url, `/rotation-status/${started.op_id}`)
+      expect(rotation.json).toEqual({
+        id: started.op_id,
+        status: 'running',
+        target_kek_id: 'v2',
+        stats: expect.any(Object),
+        pass: 1,
+        started_at: expect.any(String),
+        updated_at: expect.any(String),
+        completed_at: null,
+      })
+      expect(rotation.text).not.toContain(behind.instanceId)
+      expect((await ask(served.url, '/kek-status', { token: WRONG })).status).toBe(401)
+      expect((await ask(served.url, '/')).status).toBe(401)
+      expect((await served.ask('/kek-status')).json.namespace).toBe('gateway')
+    })
+
+    it("rule 2: the host's own authentication decides, and only `true` is a yes", async () => {
+      const asked: unknown[] = []
+      await using served = await serve(host, {
+        router: {
+          auth: {
+            authenticate: ({ headers }) =>
+              headers['x-user'] === undefined ? null : { user: headers['x-user'] },
+            authorize: async (principal, action) => {
+              asked.push([principal, action])
+              const answers: Record<string, unknown> = { listSecrets: true, readKekStatus: 'yes' }
+              return answers[action.operation] as boolean
+            },
+          },
+        },
+      })
+      const as = (user: string, target: string) => ask(served.url, target, { headers: { 'X-User': user } })
+      expect((await ask(served.url, '/')).status).toBe(401)
+      expect((await as('ann', '/')).status).toBe(200)
+      expect((await as('ann', '/kek-status')).status).toBe(403)
+      expect((await as('ann', `/rotation-status/${UNKNOWN_ID}`)).status).toBe(403)
+      expect(asked[0]).toEqual([{ user: 'ann' }, { role: 'read', operation: 'listSecrets' }])
+    })
+  })
+
+  describe('rule 3', () => {
+    it.each(ROUTES)(
+      'rule 3: $asked.method $target needs the role $role',
+      async ({ target, role, status, asked }) => {
+        await using served = await serve(host)
+        for (const given of ['read', 'write', 'rotate'] as const) {
+          const answer = await ask(served.url, target, { ...asked, token: TOKENS[given] })
+          if (given === role) expect(answer.status).toBe(status)
+          else expect([answer.status, answer.json.required_role]).toEqual([403, role])
+        }
+        expect((await ask(served.url, target, asked)).status).toBe(401)
+      },
+    )
+
+    it('rule 3: missing, wrong and malformed get one identical answer', async () => {
+      await using served = await serve(host)
+      const first = await ask(served.url, '/')
+      expect([first.status, first.headers['www-authenticate']]).toEqual([401, 'Bearer'])
+      for (const [what, asked, query = ''] of UNAUTHENTICATED) {
+        const answer = await ask(served.url, `/?${query}`, asked)
+        const { date: _, ...headers } = answer.headers
+        const { date: __, ...firstHeaders } = first.headers
+        expect([what, answer.status, answer.text, headers]).toEqual([what, 401, first.text, firstHeaders])
+      }
+    })
+
+    it.each(['bearer', 'BEARER', 'Bearer '])(
+      'rule 3: the scheme "%s" is the same to a right token',
+      async (scheme) => {
+        await using served = await serve(host)
+        expect((await ask(served.url, '/', bearer(`${scheme} ${TOKENS.root}`))).status).toBe(200)
+      },
+    )
+
+    it('rule 3: a body is not looked at before the token', async () => {
+      await using served = await serve(host)
+      expect((await ask(served.url, '/', { method: 'POST', body: '{' })).status).toBe(401)
+    })
+
+    it('rule 3: after 20 failures a minute an address is told to wait, but a valid token is never limited', async () => {
+      await using served = await serve(host)
+      for (let failure = 1; failure <= 20; failure++) {
+        expect((await ask(served.url, '/', { token: WRONG })).status).toBe(401)
+      }
+      const limited = await ask(served.url, '/', { token: WRONG })
+      expect([limited.status, limited.json.code]).toEqual([429, 'TOO_MANY_FAILURES'])
+      expect(Number(limited.headers['retry-after'])).toBeGreaterThan(0)
+      expect(Number(limited.headers['retry-after'])).toBeLessThanOrEqual(60)
+      expect((await served.ask('/')).status).toBe(200)
+      expect((await ask(served.url, '/healthz')).status).toBe(200)
+    })
+
+    it('rule 3: failures are counted for the address that the host trusts its proxy to tell', async () => {
+      await using served = await serve(host, { host: { trustsProxy: true } })
+      const from = (address: string) => ask(served.url, '/', { headers: { 'X-Forwarded-For': address } })
+      for (let failure = 1; failure <= 20; failure++) await from('192.0.2.1')
+      expect((await from('192.0.2.1')).status).toBe(429)
+      expect((await from('192.0.2.2')).status).toBe(401)
+    })
+
+    it('rule 3: the short form of bearerAuth gives one token all roles', async () => {
+      await using served = await serve(host, { router: { auth: bearerAuth({ token: TOKENS.read }) } })
+      for (const { target, status, asked } of ROUTES) {
+        expect((await ask(served.url, target, { ...asked, token: TOKENS.read })).status).toBe(status)
+      }
+    })
+  })
+}
+
+/** Rule 2 before anything is mounted. */
+export function mountingContract(): void {
+  it('rule 2: mounting without an authentication choice throws', async () => {
+    await using vault = await openTestVault(testStore())
+    for (const auth of [undefined, null, {}, { authenticate: () => null }, { authorize: () => true }]) {
+      expect(() => adminRouter({ vault, auth } as never)).toThrow(TypeError)
+    }
+  })
+
+  it.each(['nonsense', 'ftp://ops.example/', 'https://ops.example/?a=b', 'https://u:p@ops.example/', ''])(
+    'a publicUrl of %s throws',
+    async (publicUrl) => {
+      await using vault = await openTestVault(testStore())
+      expect(() => adminRouter({ vault, auth: bearerAuth({ token: TOKENS.root }), publicUrl })).toThrow(
+        TypeError,
+      )
+    },
+  )
+}
