@@ -20,10 +20,10 @@ export class DocumentTable {
     this.#now = now
   }
 
-  /** The revision of a document, 0 for none. */
-  revision(key: string): number {
+  /** The revision of a document; `null` for none, which no guard is equal to. */
+  revision(key: string): number | null {
     const row = this.#connection.statement(`SELECT revision FROM ${this.#table} WHERE key = ?`).get(key)
-    return (row as { revision: number } | undefined)?.revision ?? 0
+    return (row as { revision: number } | undefined)?.revision ?? null
   }
 
   read(key: string): StoredDocument | null {
