@@ -64,6 +64,13 @@ describe('the order of the checks', () => {
     expect(combinations).toBe(2047)
   })
 
+  it('refuses a KEK of another suite than the envelope', () => {
+    const remote = { ...V1, suite: '0002' } as unknown as typeof V1
+    const { wrap, sealed } = { wrap: wrapTextOf(draftWith([])), sealed: draftWith([]).sealed }
+    const open = () => unwrapValue(() => remote, wrap, sealed, context)
+    expect(open).toThrow(expect.objectContaining({ reason: 'kek_not_allowed' }))
+  })
+
   it('is the same for the text in one piece', async () => {
     const joined = FAULTS.filter(([check]) => check !== 'KEK may open')
     for (let first = 0; first < joined.length; first++) {
