@@ -77,13 +77,17 @@ export function checkChanges(changes: readonly Change[], maxSealedBytes: number)
  */
 export function checkDocument(key: string, expectedRevision: number, value: string | null): void {
   if (key.length > STORE_LIMITS.documentKeyCharacters || !VISIBLE_ASCII.test(key)) {
-    throw new TypeError(`a document's key is 1 to ${STORE_LIMITS.documentKeyCharacters} visible ASCII characters`)
+    throw new TypeError(
+      `a document's key is 1 to ${STORE_LIMITS.documentKeyCharacters} visible ASCII characters`,
+    )
   }
   if (!Number.isSafeInteger(expectedRevision) || expectedRevision < 0) {
     throw new TypeError('expectedRevision: needs an integer from 0')
   }
   if (value !== null && (Buffer.byteLength(value) > STORE_LIMITS.documentBytes || !value.isWellFormed())) {
-    throw new TypeError(`a document's value is at most ${STORE_LIMITS.documentBytes} bytes of well-formed text`)
+    throw new TypeError(
+      `a document's value is at most ${STORE_LIMITS.documentBytes} bytes of well-formed text`,
+    )
   }
 }
 
@@ -109,6 +113,8 @@ function checkName(name: string, where: string): void {
 
 function checkWrap(wrap: string, where: string): void {
   if (wrap.length > STORE_LIMITS.wrapCharacters || !VISIBLE_ASCII.test(wrap)) {
-    throw new TypeError(`${where}: a wrap text is 1 to ${STORE_LIMITS.wrapCharacters} visible ASCII characters`)
+    throw new TypeError(
+      `${where}: a wrap text is 1 to ${STORE_LIMITS.wrapCharacters} visible ASCII characters`,
+    )
   }
 }

@@ -212,7 +212,10 @@ export class MemoryStore implements SecretStore {
     if (there === undefined) return 'missing'
     if (there.wrap !== change.expectedWrap) return 'changed'
     const { wrap, meta } = change.secret
-    this.#secrets.set(name, change.kind === 'replace' ? change.secret : { name, wrap, meta, sealed: there.sealed })
+    this.#secrets.set(
+      name,
+      change.kind === 'replace' ? change.secret : { name, wrap, meta, sealed: there.sealed },
+    )
     return 'done'
   }
 
@@ -240,7 +243,8 @@ export class MemoryStore implements SecretStore {
       if (!late && options.signal?.aborted !== true) return
       const why = late ? 'ran out of time' : 'was aborted'
       const details = { retryable: true, cause: options.signal?.reason }
-      if (!written) throw new StoreError('ERR_STORE_UNAVAILABLE', `the call ${why}; nothing was written`, details)
+      if (!written)
+        throw new StoreError('ERR_STORE_UNAVAILABLE', `the call ${why}; nothing was written`, details)
       throw new StoreError('ERR_STORE_OUTCOME_UNKNOWN', `the call ${why} after its write was sent`, details)
     }
     check(false)
