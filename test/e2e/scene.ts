@@ -52,8 +52,13 @@ export class Scene {
     }
   }
 
-  async start(label: string, keks: Keks, currentKekId: string): Promise<Instance> {
-    const gateway = await GatewayProcess.start(this.options(label, keks, currentKekId))
+  async start(
+    label: string,
+    keks: Keks,
+    currentKekId: string,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<Instance> {
+    const gateway = await GatewayProcess.start({ ...this.options(label, keks, currentKekId), environment })
     onTestFinished(async () => {
       await gateway.kill()
     })

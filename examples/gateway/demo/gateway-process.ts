@@ -103,9 +103,9 @@ export class GatewayProcess {
     return this.#output
   }
 
-  /** Asks it to end, as an orchestrator does. */
-  terminate(): Promise<Ending> {
-    return this.#end('SIGTERM')
+  /** Asks it to end: as an orchestrator does, or as somebody at a terminal. */
+  terminate(signal: 'SIGTERM' | 'SIGINT' = 'SIGTERM'): Promise<Ending> {
+    return this.#end(signal)
   }
 
   /** Ends it without giving it a chance to do anything. */
