@@ -1,0 +1,45 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setImmediate } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { databaseFile } from '../database-file.ts'
+import { creating, filled, secretOf } from '../records.ts'
+import { Child } from './child.ts'
+
+const HELD_MS = 2_000
+const WRITERS = 50
+
+test('while another process holds the write lock for 2 s the event loop goes on, reads are served and writes wait', async () => {
+  const file = databaseFile()
+  const store = await file.migrated()
+  await filled(store, 1_000)
+  const holder = new Child('hold', file.path)
+  expect(await holder.line()).toBe('held')
+  await store.read(['n1'])
+
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  const began = performance.now()
+  delay.enable()
+  let written = 0
+  const writes = Array.from({ length: WRITERS }, async (_, n) => {
+    const [outcome] = await store.write(1, [creating(secretOf(`waited-${n}`))])
+    written += 1
+    return outcome
+  })
+  let reads = 0
+  while (performance.now() - began < HELD_MS) {
+    await store.read([`n${reads % 1_000}`])
+    reads += 1
+    if (reads % 10 === 0) await setImmediate()
+  }
+  delay.disable()
+  expect(written).toBe(0)
+  holder.go()
+  expect(await Promise.all(writes)).toEqual(writes.map(() => 'done'))
+
+  const milliseconds = (nanoseconds: number) => (nanoseconds / 1e6).toFixed(1)
+  console.log(
+    `event-loop delay under a lock held for ${HELD_MS} ms: p50 ${milliseconds(delay.percentile(50))} ms, ` +
+      `p99 ${milliseconds(delay.percentile(99))} ms, max ${milliseconds(delay.max)} ms; ${reads} reads served`,
+  )
+  expect(delay.percentile(99) / 1e6).toBeLessThan(50)
+}, 30_000)
