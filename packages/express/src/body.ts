@@ -68,10 +68,7 @@ function parsedBody(request: IncomingMessage, limits: BodyLimits, onParsed: () =
   if (body === undefined)
     throw new Error('The host read the body before the admin router and left no req.body.')
   const bytes = typeof body === 'string' ? Buffer.from(body) : body
-  if (bytes instanceof Uint8Array) {
-    if (bytes.length > limits.maxBytes) throw new Problem('BODY_TOO_LARGE')
-    return parseStrictJson(bytes, limits)
-  }
+  if (bytes instanceof Uint8Array) return parseStrictJson(bytes, limits)
   checkParsedJson(body, limits)
   return body
 }

@@ -4,7 +4,7 @@ import { findCanaries } from '../../../../test/canaries.ts'
 import { Problem } from '../../src/index.ts'
 import { answers, ask } from '../support/client.ts'
 import type { Host } from '../support/hosts.ts'
-import { serve } from '../support/served.ts'
+import { serve, until } from '../support/served.ts'
 import { openTestVault, seed, testStore } from '../support/test-vault.ts'
 
 /** What a driver may say, and no answer may repeat. */
@@ -68,6 +68,42 @@ export function errorsContract(host: Host): void {
       const put = await served.ask('/', { method: 'POST', json: { name: 'a', value: 'b' } })
       expect([put.status, put.json.code]).toEqual([503, 'KEK_UNAVAILABLE'])
       expect(put.headers['retry-after']).toBeUndefined()
+    })
+
+    it('rule 5: what stopped a rotation is told without a word of the store', async () => {
+      const store = testStore()
+      await seed(store)
+      await using served = await serve(host, { store, vault: { current: 'v2' } })
+      store.before = (method) => {
+        if (method === 'write') throw new StoreError('ERR_STORE_CONTRACT', DRIVER_TEXT)
+      }
+      const { json: started } = await served.ask('/rotate-all', { method: 'POST' })
+      const status = await until(
+        () => served.ask(`/rotation-status/${started.op_id}`),
+        ({ json }) => json.status === 'failed',
+      )
+      const message = 'The store failed. The server logs say why.'
+      expect(status.json.last_error).toEqual({ code: 'ERR_STORE_CONTRACT', message })
+    })
+
+    it('rule 5: a cursor that a store does not take is 400', async () => {
+      await using served = await serve(host)
+      served.store.before = (method) => {
+        if (method === 'scan') throw new TypeError(DRIVER_TEXT)
+      }
+      const { status, json } = await served.ask('/?cursor=elsewhere')
+      expect([status, json.code]).toEqual([400, 'INVALID_CURSOR'])
+    })
+
+    it('rule 5: a rotation that has begun is 202, also when its first state cannot be read', async () => {
+      await using served = await serve(host)
+      let hasBegun = false
+      served.store.before = (method, [key]) => {
+        if (hasBegun && method === 'readDocument') throw new StoreError('ERR_STORE_UNAVAILABLE', DRIVER_TEXT)
+        hasBegun ||= method === 'writeDocument' && key === 'rotation'
+      }
+      expect((await served.ask('/rotate-all', { method: 'POST' })).status).toBe(202)
+      expect(hasBegun).toBe(true)
     })
 
     it('rule 5: a vault that was closed is 503', async () => {

@@ -285,6 +285,13 @@ export function routesContract(host: Host): void {
       expect([again.status, again.json.code]).toEqual([404, 'SECRET_NOT_FOUND'])
     })
 
+    it('reads + in a query as a space and in a path as itself', async () => {
+      await using served = await serve(host)
+      for (const name of ['a b', 'c+d']) await served.vault.put(name, 'v')
+      expect((await served.ask('/?name=a+b', { method: 'DELETE' })).status).toBe(200)
+      expect((await served.ask('/c+d', { method: 'DELETE' })).status).toBe(200)
+    })
+
     it.each(['/openai%2Fprod', '/%2e%2e', '/%2E', '/', '/?name=', '/%00'])(
       'refuses the name in %s',
       async (target) => {

@@ -15,6 +15,8 @@ export interface Mounted extends AsyncDisposable {
 export interface HostOptions {
   /** Whether the host mounts a body parser before the router, and which. */
   readonly parses?: 'json' | 'raw' | 'text'
+  /** What else the host does with a request before the router has it. */
+  readonly before?: AdminRouter
   /** Whether the host takes the client's address from `X-Forwarded-For`. */
   readonly trustsProxy?: boolean
 }
@@ -29,10 +31,16 @@ export interface Host {
 
 const MOUNT = '/admin/v1/secrets'
 
-function app5(router: AdminRouter, path: string, errors: unknown[], { parses, trustsProxy }: HostOptions) {
+function app5(
+  router: AdminRouter,
+  path: string,
+  errors: unknown[],
+  { parses, before, trustsProxy }: HostOptions,
+) {
   const app = express5()
   if (trustsProxy) app.set('trust proxy', true)
-  if (parses !== undefined) app.use(express5[parses]())
+  if (parses !== undefined) app.use(express5[parses]({ type: () => true }))
+  if (before !== undefined) app.use(before)
   app.use(path, router)
   app.use((_request: express5.Request, response: express5.Response) => void response.status(404).send('host'))
   app.use(
@@ -50,10 +58,16 @@ function app5(router: AdminRouter, path: string, errors: unknown[], { parses, tr
   return app
 }
 
-function app4(router: AdminRouter, path: string, errors: unknown[], { parses, trustsProxy }: HostOptions) {
+function app4(
+  router: AdminRouter,
+  path: string,
+  errors: unknown[],
+  { parses, before, trustsProxy }: HostOptions,
+) {
   const app = express4()
   if (trustsProxy) app.set('trust proxy', true)
-  if (parses !== undefined) app.use(express4[parses]())
+  if (parses !== undefined) app.use(express4[parses]({ type: () => true }))
+  if (before !== undefined) app.use(before)
   app.use(path, router)
   app.use((_request: express4.Request, response: express4.Response) => void response.status(404).send('host'))
   app.use(

@@ -14,8 +14,8 @@ const KEKS = { v1: CANARY_KEK, v2: OTHER_KEK } as const
 /** A real store whose calls a test can fail or hold. */
 export interface TestStore {
   readonly store: SecretStore
-  /** Runs before every call of this method; `undefined` lets calls through. */
-  before: ((method: string) => void | Promise<void>) | undefined
+  /** Runs before every call; what it throws the call throws. */
+  before: ((method: string, args: readonly unknown[]) => void | Promise<void>) | undefined
 }
 
 /** The wrapped DEKs of every write of this test file, which no answer may contain. */
@@ -27,7 +27,7 @@ export function testStore(): TestStore {
     get(target, property: keyof SecretStore) {
       const method = target[property] as (...args: unknown[]) => Promise<unknown>
       return async (...args: unknown[]) => {
-        await handle.before?.(property)
+        await handle.before?.(property, args)
         if (property === 'write') {
           for (const change of args[1] as readonly { readonly secret?: StoredSecret }[]) {
             if (change.secret !== undefined) wrapsWritten.add(change.secret.wrap.slice('talos:v2:v1:'.length))
