@@ -71,6 +71,7 @@ const GATES = {
   dependencies: () => run('node', 'scripts/check-dependencies.mjs'),
   promises: () => run('oxlint', '--type-aware'),
   unused: () => run('knip', '--no-config-hints'),
+  errors: () => run('node', 'scripts/errors-reference.mjs', '--check'),
   build: () => run('pnpm', '--filter=./packages/*', '--reporter=append-only', 'run', 'build'),
   packages: checkPackedPackages,
   changesets: checkChangesets,
