@@ -11,10 +11,14 @@ export const ERROR_CODES = {
   ERR_VALUE_TOO_LARGE: 'The value is longer than the limit. Nothing was written.',
   ERR_VALUE_NOT_TEXT: 'The value is not well-formed UTF-8. Read it as bytes.',
   ERR_CONTEXT_TOO_LARGE: 'The encryption context does not fit into the record. Nothing was written.',
-  ERR_KEY_CONFIGURATION: 'The key source is misconfigured. `faults` lists every fault found.',
+  ERR_CONTEXT_CHANGED:
+    'The secret exists with other context pairs. Give the same pairs, or delete it first. Nothing was written.',
+  ERR_KEY_CONFIGURATION:
+    'The key source is misconfigured, or a key given to `import` is unfit. `faults` lists every fault found.',
   ERR_KEK_NOT_LOADED:
     'A KEK is needed that this instance does not hold. Add it to the key source and restart.',
-  ERR_KEK_NOT_ALLOWED: 'This KEK may not be used for that: its key source marks it decrypt-only.',
+  ERR_KEK_NOT_ALLOWED:
+    'This KEK may only unwrap: its key source marks it decrypt-only, or a key given to `import` has the same bytes.',
   ERR_KEK_MISMATCH:
     'This instance holds other bytes under a KEK id than the ones bound to it. Correct the key source.',
   ERR_STORE_UNAVAILABLE: 'The store could not be reached. Certainly nothing was written; try again.',
@@ -26,7 +30,7 @@ export const ERROR_CODES = {
   ERR_STORE_CONTRACT:
     'The store answered something its contract rules out. Report it to the author of the adapter.',
   ERR_KEYRING_STATE_LOST:
-    'The store holds secrets but no keyring document. Reads go on, writes are refused until it is adopted.',
+    'The store holds secrets but no keyring document. Reads go on, writes are refused until it is restored.',
   ERR_KEYRING_DOCUMENT: 'The keyring document cannot be read by this version. Nothing was changed.',
   ERR_NAMESPACE_MISMATCH: 'The store belongs to another namespace. Give each namespace a store of its own.',
   ERR_PROMOTION_BLOCKED: 'The KEK this instance wishes to make current can never become current.',
@@ -75,6 +79,8 @@ export type DecryptReason =
   | 'kek_mismatch'
   | 'wrap_corrupt'
   | 'commitment_mismatch'
+  /** Of `import` only: the AAD that a Talos v1 envelope carries is not the one its key was given with. */
+  | 'aad_mismatch'
   | 'payload_corrupt'
 
 /** The checks that need no key. */

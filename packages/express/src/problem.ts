@@ -36,7 +36,7 @@ export const PROBLEMS = {
   KEYRING_STATE_LOST: [
     409,
     'Conflict',
-    'The store holds secrets but no keyring document. Writes are refused until an operator adopts it.',
+    'The store holds secrets but no keyring document. Writes are refused until the document is restored.',
   ],
   KEYRING_DOCUMENT: [
     409,
@@ -47,6 +47,12 @@ export const PROBLEMS = {
     409,
     'Conflict',
     'The secret was changed by somebody else meanwhile. Nothing was written.',
+  ],
+  CONTEXT_REQUIRED: [
+    409,
+    'Conflict',
+    'The secret was stored with an encryption context, which this API does not give. Replace it by the program that ' +
+      'stored it, or delete it first. Nothing was written.',
   ],
   BODY_TOO_LARGE: [
     413,

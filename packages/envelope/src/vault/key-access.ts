@@ -10,6 +10,8 @@ import { describeNotHeld, holding, STATE_LOST_MESSAGE } from '../lifecycle/readi
 export class KeyAccess {
   readonly #keyring: Keyring
   readonly #state: KeyringState
+  /** Fingerprints of the keys given to `import`. */
+  readonly #setApart = new Set<string>()
 
   constructor(keyring: Keyring, state: KeyringState) {
     this.#keyring = keyring
@@ -27,7 +29,38 @@ export class KeyAccess {
   /** The KEK to wrap under if it is held with the bound bytes and its key source allows that. */
   readonly forWrapping = (kekId: string): Kek | null => {
     const kek = this.resolve(kekId)
-    return kek === null || kek === 'not_allowed' || this.#keyring.isDecryptOnly(kekId) ? null : kek
+    return kek === null || kek === 'not_allowed' || !this.mayWrap(kekId) ? null : kek
+  }
+
+  /**
+   * Whether a KEK of this instance may wrap: neither does its key source mark it decrypt-only, nor was a key of the same
+   * bytes given to an import.
+   */
+  readonly mayWrap = (kekId: string): boolean => {
+    const kek = this.#keyring.get(kekId)
+    return kek !== undefined && !this.#keyring.isDecryptOnly(kekId) && !this.#setApart.has(kek.fingerprint)
+  }
+
+  /**
+   * Lets KEKs with the bytes of import keys only unwrap, from now on and whatever their ids: a key that was used with GCM
+   * must not be used with AES-KW too. Bytes of the current KEK are refused instead, so that an import never takes from a
+   * running service what it writes with.
+   *
+   * @param fingerprints - Of the import keys.
+   * @throws KeyError `ERR_KEK_NOT_ALLOWED` when the current KEK is one of them, and whatever {@link current} throws. Nothing
+   * is remembered then.
+   */
+  setApart(fingerprints: readonly string[]): void {
+    const { id: kekId, fingerprint } = this.current().kek
+    if (fingerprints.includes(fingerprint)) {
+      throw new KeyError(
+        'ERR_KEK_NOT_ALLOWED',
+        `A key given to import has the same bytes as the current KEK "${kekId}". Bytes that encrypted values directly must ` +
+          'never wrap DEKs. Generate a new KEK, make it current, and import again. Nothing was opened or written.',
+        { kekId },
+      )
+    }
+    for (const each of fingerprints) this.#setApart.add(each)
   }
 
   /**
@@ -43,6 +76,14 @@ export class KeyAccess {
     const kek = this.forWrapping(kekId)
     if (kek !== null) return { kek, snapshot }
     if (this.resolve(kekId) === null) throw this.#notHeld(kekId, 'it is current')
+    if (!this.#keyring.isDecryptOnly(kekId)) {
+      throw new KeyError(
+        'ERR_KEK_NOT_ALLOWED',
+        `KEK "${kekId}" has become current, but this instance was given its bytes for an import and cannot write. Promote ` +
+          'a new KEK.',
+        { kekId },
+      )
+    }
     throw new KeyError(
       'ERR_KEK_NOT_ALLOWED',
       `KEK "${kekId}" is current, but this instance marks it decrypt-only and cannot write. Take it off ` +

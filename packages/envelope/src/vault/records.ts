@@ -1,6 +1,6 @@
 import { unwrapValue } from '../codec/unwrap.ts'
 import { wrapValue } from '../codec/wrap.ts'
-import { type DecryptError, FormatError, isEnvelopeError, StoreError } from '../errors.ts'
+import { type DecryptError, FormatError, isEnvelopeError, LifecycleError, StoreError } from '../errors.ts'
 import type { EncodedContext } from '../format/context.ts'
 import { kekIdOfWrap, SEALED_OVERHEAD_BYTES } from '../format/envelope-v2.ts'
 import type { KeyringState } from '../lifecycle/keyring-state.ts'
@@ -58,6 +58,7 @@ export class Records {
       if (options.expectedVersion !== undefined && options.expectedVersion !== version) {
         return { outcome: 'conflict', version }
       }
+      if (known !== null) checkSameContext(known.context, callerContext)
       const meta = nextMeta(known, callerContext, timestamp(runtime))
       const secret = { name, ...wrapValue(kek, bytes, context), meta: serialiseMeta(meta) }
       checkMetaFits(secret.meta)
@@ -204,6 +205,17 @@ function metaOf(stored: SecretHeader): RecordMeta {
 function nextMeta(known: RecordMeta | null, context: CallerContext, at: string): RecordMeta {
   const version = (known?.version ?? 0) + 1
   return { version, context, createdAt: known?.createdAt ?? at, updatedAt: at, rewrappedAt: null }
+}
+
+/** Readers give the pairs the secret was written with: other pairs would shut them out, mostly by mistake. */
+function checkSameContext(known: CallerContext, given: CallerContext): void {
+  const keys = Object.keys(known)
+  const same = keys.every((key) => Object.hasOwn(given, key) && given[key] === known[key])
+  if (same && keys.length === Object.keys(given).length) return
+  throw new LifecycleError(
+    'ERR_CONTEXT_CHANGED',
+    'The secret exists with other context pairs. Give the same pairs, or delete it first. Nothing was written.',
+  )
 }
 
 function checkMetaFits(meta: string): void {

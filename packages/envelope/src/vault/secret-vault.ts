@@ -1,3 +1,4 @@
+import type { ImportKey } from '../keyring/import-keys.ts'
 import type { WaitingFor } from '../lifecycle/promote.ts'
 import type { ReadinessReason } from '../lifecycle/readiness.ts'
 import type { RotationFailure, RotationOperation } from '../rotation/operation.ts'
@@ -16,6 +17,29 @@ export interface PutOptions extends CallOptions {
   readonly expectedVersion?: number | null
   /** Pairs that every later read must give again. @defaultValue none */
   readonly context?: CallerContext
+}
+
+export interface ImportOptions extends CallOptions {
+  /** The name the secret gets: 1 to 512 bytes of well-formed UTF-8, no U+0000. */
+  readonly name: string
+  /** The keys the envelope may be under, apart from the KEKs of the vault. The one of the envelope's id is taken. */
+  readonly keys: readonly ImportKey[]
+  /**
+   * The version the caller believes the secret to have; `null` for a secret that must not exist yet. Unlike `put`, an import
+   * never replaces unseen: what was written since the old system was left is newer than the old row.
+   *
+   * @defaultValue null
+   */
+  readonly expectedVersion?: number | null
+  /** Pairs that every later read must give again. @defaultValue none */
+  readonly context?: CallerContext
+  /**
+   * Takes keys with fewer than 12 distinct bytes or of printable ASCII only. Such a key can be guessed: whoever has a copy of
+   * the old rows may have the values too, and importing does not mend that.
+   *
+   * @defaultValue false: they are refused
+   */
+  readonly insecureAllowWeakKey?: boolean
 }
 
 /** A lost race is an answer, not an error: `conflict` carries the version that is there, `null` for none. */
@@ -74,6 +98,8 @@ export interface RotateResult {
   readonly id: string
   /** Whether this call began it; `false` when one was active already, whose id this is. */
   readonly started: boolean
+  /** Whom the promotion of its target waits for; empty when it goes on at once. */
+  readonly waitingFor: readonly WaitingFor[]
 }
 
 /** One KEK as this instance and the keyring document know it. */
@@ -136,10 +162,29 @@ export interface SecretVault extends AsyncDisposable {
    * @throws FormatError `ERR_VALUE_TOO_LARGE`, `ERR_CONTEXT_TOO_LARGE`; nothing was written.
    * @throws KeyError `ERR_KEK_NOT_LOADED`, `ERR_KEK_MISMATCH`, `ERR_KEK_NOT_ALLOWED` when this instance may not wrap under
    * the current KEK.
-   * @throws LifecycleError `ERR_KEYRING_STATE_LOST`.
+   * @throws LifecycleError `ERR_KEYRING_STATE_LOST`; `ERR_CONTEXT_CHANGED` for a secret that exists with other pairs.
    * @throws StoreError `ERR_STORE_UNAVAILABLE` (not written), `ERR_STORE_OUTCOME_UNKNOWN` (repeat or re-read).
    */
   put(name: string, value: string | Uint8Array, options?: PutOptions): Promise<PutResult>
+
+  /**
+   * Opens one Talos v1 envelope and stores its value as `put` does: under a fresh DEK and the current KEK. Nothing of the old
+   * envelope is kept.
+   *
+   * From then on, until it is closed, this vault only unwraps under a KEK that has the same bytes as a given key, whatever its
+   * id: bytes that encrypted values directly must never wrap DEKs. It keeps such a KEK from being promoted, too.
+   *
+   * @param envelope - JSON in one of its two shapes, at most 2,113,536 bytes.
+   * @returns `conflict` for a name that exists: the call may be repeated, and so may a whole migration.
+   * @throws TypeError as `put`, and for an envelope that is not text or keys of the wrong form.
+   * @throws FormatError `ERR_ENVELOPE_MALFORMED`; the message names the rule. Also as `put`.
+   * @throws DecryptError `ERR_DECRYPT_FAILED` with `kek_unknown` (no key of the envelope's id was given), `aad_mismatch` (the
+   * envelope carries another AAD) or `payload_corrupt` (other key bytes, another AAD, or altered).
+   * @throws KeyError `ERR_KEY_CONFIGURATION` for a key that is weak or not 32 bytes, `ERR_KEK_NOT_ALLOWED` when the current KEK
+   * has the bytes of a given key. Also as `put`.
+   * @throws LifecycleError, StoreError as `put`.
+   */
+  import(envelope: string, options: ImportOptions): Promise<PutResult>
 
   /**
    * Reads and opens one secret.
@@ -181,7 +226,8 @@ export interface SecretVault extends AsyncDisposable {
 
   /**
    * Stops the rotation after the batch that is running, says goodbye to the fleet and waits for calls in flight. The
-   * store's client stays open. May be called again.
+   * store's client stays open. May be called again. No timer of the vault keeps a process alive: a program that has
+   * nothing else to do while it waits for this should hold one.
    */
   close(): Promise<void>
 }

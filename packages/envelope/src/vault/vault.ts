@@ -1,5 +1,7 @@
+import { openTalosV1, readTalosV1 } from '../codec/open-talos-v1.ts'
 import { LifecycleError } from '../errors.ts'
 import type { EventListener } from '../events.ts'
+import { checkImportKeys } from '../keyring/import-keys.ts'
 import type { Keyring } from '../keyring/keyring.ts'
 import { Fleet } from '../lifecycle/fleet.ts'
 import { currentKekId } from '../lifecycle/keyring-document.ts'
@@ -19,6 +21,7 @@ import type {
   DeleteOptions,
   DeleteResult,
   GetOptions,
+  ImportOptions,
   ListOptions,
   ListPageOptions,
   PutOptions,
@@ -51,6 +54,7 @@ export class Vault implements SecretVault {
   readonly #membership: Membership
   readonly #log: OperationLog
   readonly #engine: RotationEngine
+  readonly #keys: KeyAccess
   readonly #records: Records
   readonly #inFlight = new Set<Promise<unknown>>()
   #closing: Promise<void> | null = null
@@ -62,10 +66,12 @@ export class Vault implements SecretVault {
     this.instanceId = uuidV7(runtime)
     this.#state = new KeyringState(store, namespace)
     const keys = new KeyAccess(keyring, this.#state)
+    this.#keys = keys
     const shared = { store, runtime, namespace, instanceId: this.instanceId, leaseMs, emit: this.#emit }
     this.#membership = new Membership({
       ...shared,
       keyring,
+      mayWrap: keys.mayWrap,
       state: this.#state,
       fleet: new Fleet(store, runtime, this.instanceId),
       onBeat: () => {
@@ -100,6 +106,21 @@ export class Vault implements SecretVault {
 
   put(name: string, value: string | Uint8Array, options: PutOptions = {}): Promise<PutResult> {
     return this.#call(() => this.#records.put(name, value, options))
+  }
+
+  import(envelope: string, options: ImportOptions): Promise<PutResult> {
+    return this.#call(async () => {
+      const keys = checkImportKeys(options.keys, options.insecureAllowWeakKey === true)
+      const parsed = readTalosV1(envelope)
+      this.#keys.setApart(keys.map(({ fingerprint }) => fingerprint))
+      const value = openTalosV1(parsed, keys)
+      try {
+        const { expectedVersion = null } = options
+        return await this.#records.put(options.name, value, { ...options, expectedVersion })
+      } finally {
+        value.fill(0)
+      }
+    })
   }
 
   get(name: string, options: GetOptions = {}): Promise<Secret | null> {
@@ -146,7 +167,7 @@ export class Vault implements SecretVault {
       const draft = this.#engine.draft(target, ratePerSecond, pending?.waitingFor ?? [])
       const active = await this.#log.begin(draft, deadline.next())
       this.#engine.wake()
-      return { id: active.id, started: active.id === draft.id }
+      return { id: active.id, started: active.id === draft.id, waitingFor: active.waitingFor }
     })
   }
 

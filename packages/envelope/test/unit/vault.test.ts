@@ -79,6 +79,25 @@ describe('put and get', () => {
     }
   })
 
+  test('a secret is never replaced under other pairs, which would shut its readers out', async () => {
+    const vault = kept(await testDomain().open(ONLY_V1))
+    await vault.put('a', 'x', { context: { tenant: 'acme', z: '' } })
+    for (const context of [
+      {},
+      { tenant: 'acme' },
+      { tenant: 'other', z: '' },
+      { tenant: 'acme', z: '', more: '' },
+    ]) {
+      await expect(vault.put('a', 'y', { context })).rejects.toMatchObject({ code: 'ERR_CONTEXT_CHANGED' })
+    }
+    expect((await vault.get('a', { context: { z: '', tenant: 'acme' } }))?.text()).toBe('x')
+    expect(await vault.put('a', 'y', { context: { z: '', tenant: 'acme' } })).toMatchObject({
+      outcome: 'replaced',
+    })
+    await vault.delete('a')
+    expect(await vault.put('a', 'z')).toMatchObject({ outcome: 'created' })
+  })
+
   test('a record moved to another name, or into another namespace, never opens', async () => {
     const domain = testDomain()
     const vault = kept(await domain.open(ONLY_V1))

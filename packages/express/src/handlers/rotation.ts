@@ -20,14 +20,13 @@ const POLL_SECONDS = { running: 2, waiting: 5 } as const
 export function startRotation(vault: SecretVault, linkTo: (path: string) => string) {
   return async ({ body }: AdminRequest<z.infer<typeof startRotationBody>>): Promise<AdminResponse> => {
     if (body?.dry_run === true) throw new Problem('DRY_RUN_NOT_OFFERED')
-    const { id, started } = await vault.rotate(
+    const { id, started, waitingFor } = await vault.rotate(
       body?.rate_limit === undefined ? {} : { ratePerSecond: body.rate_limit },
     )
     const statusUrl = linkTo(`rotation-status/${id}`)
     if (!started) {
       throw new Problem('ROTATION_ALREADY_RUNNING', { members: { op_id: id, status_url: statusUrl } })
     }
-    const waitingFor = (await readBack(vault, id))?.waitingFor ?? []
     const waits = waitingFor.length > 0
     return {
       status: 202,
@@ -42,15 +41,6 @@ export function startRotation(vault: SecretVault, linkTo: (path: string) => stri
         ...(waits ? { waiting_for: waitingFor.map(describeWaiting) } : {}),
       },
     }
-  }
-}
-
-/** The rotation has begun: that its first state cannot be read must not make the answer a failure. */
-async function readBack(vault: SecretVault, operationId: string): Promise<RotationOperation | null> {
-  try {
-    return await vault.rotation(operationId)
-  } catch {
-    return null
   }
 }
 

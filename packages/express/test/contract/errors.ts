@@ -106,6 +106,14 @@ export function errorsContract(host: Host): void {
       expect(hasBegun).toBe(true)
     })
 
+    it('rule 5: a secret stored with a context is 409 and not replaced, for this API gives none', async () => {
+      await using served = await serve(host)
+      await served.vault.put('a', 'x', { context: { tenant: 'acme' } })
+      const put = await served.ask('/', { method: 'POST', json: { name: 'a', value: 'b' } })
+      expect([put.status, put.json.code]).toEqual([409, 'CONTEXT_REQUIRED'])
+      expect((await served.vault.get('a', { context: { tenant: 'acme' } }))?.text()).toBe('x')
+    })
+
     it('rule 5: a vault that was closed is 503', async () => {
       await using served = await serve(host)
       await served.vault.close()
