@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { expectAnswer } from './guide.ts'
 import type { Fence } from './markdown.ts'
+import { requirePrograms } from './shell.ts'
 
 function shown(language: 'json' | 'text', text: string): Fence {
   return { file: 'guide.md', line: 1, language, text, headings: [] }
@@ -37,4 +38,8 @@ test.each([
   ['a line shown twice and printed once', 'one\none', 'one\n'],
 ])('printed lines are refused: %s', (_what, guide, printed) => {
   expect(() => expectAnswer(printed, shown('text', guide))).toThrow()
+})
+
+test('a program that the guides need and that is missing is named with the line that installs it', () => {
+  expect(() => requirePrograms('bash', 'no-such-program')).toThrow('apt-get install --yes no-such-program')
 })

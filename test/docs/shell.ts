@@ -79,7 +79,7 @@ function killGroup(pid: number): void {
 }
 
 /** @throws Error with the line that installs what is missing. */
-function requirePrograms(...programs: readonly string[]): void {
+export function requirePrograms(...programs: readonly string[]): void {
   const missing = programs.filter((program) => spawnSync(program, ['--version']).error !== undefined)
   if (missing.length > 0) {
     throw new Error(

@@ -45,16 +45,13 @@ function typeErrors(snippets: readonly Fence[]): string[] {
   }
 }
 
+/** Errors of the sources themselves are left to the gate `types`. */
 function errorsOf(printed: string, snippets: readonly Fence[]): string[] {
-  return printed
-    .split('\n')
-    .filter((line) => /^\S.*error TS/.test(line))
-    .map((line) => {
-      const [, index, row, message] = /^snippet-(\d+)\.ts\((\d+),\d+\): error (.*)$/.exec(line) ?? []
-      const snippet = snippets[Number(index)]
-      if (snippet === undefined) return line
-      return `${snippet.file}:${snippet.line + Number(row) - 1} ${message}`
-    })
+  return printed.split('\n').flatMap((line) => {
+    const [, index, row, message] = /^snippet-(\d+)\.ts\((\d+),\d+\): error (.*)$/.exec(line) ?? []
+    const snippet = snippets[Number(index)]
+    return snippet === undefined ? [] : [`${snippet.file}:${snippet.line + Number(row) - 1} ${message}`]
+  })
 }
 
 const snippets = markdownFiles()
