@@ -90,6 +90,22 @@ export function encodeHex(bytes: Uint8Array): string {
   return asBuffer(bytes).toString('hex')
 }
 
+/**
+ * Decodes lowercase hexadecimal.
+ *
+ * Node's decoder takes upper case and silently stops at the first character that is no digit.
+ *
+ * @param text - The whole text, not a part of it.
+ * @returns The bytes, in memory of their own, or `null` when the text is not what {@link encodeHex} makes of any
+ * bytes.
+ */
+export function decodeHex(text: string): Uint8Array | null {
+  if (text.length % 2 !== 0 || /[^0-9a-f]/.test(text)) return null
+  const bytes = ownMemory(text.length / 2)
+  bytes.write(text, 'hex')
+  return asUint8Array(bytes)
+}
+
 /** Never `Buffer.from(text)`: that takes memory from a pool which other bytes of the process share. */
 function ownMemory(length: number): Buffer {
   return Buffer.allocUnsafeSlow(length)

@@ -18,6 +18,7 @@ export type { Suite } from './format/envelope-v2.ts'
 export type { EnvironmentKeysOptions } from './keyring/env-source.ts'
 export { environmentKeys } from './keyring/env-source.ts'
 export { generateKek } from './keyring/generate-kek.ts'
+export type { ImportKey } from './keyring/import-keys.ts'
 export type { Kek } from './keyring/kek.ts'
 export type { ExplicitKeysOptions, KeySource } from './keyring/key-source.ts'
 export { explicitKeys } from './keyring/key-source.ts'
@@ -54,6 +55,7 @@ export type {
   DeleteOptions,
   DeleteResult,
   GetOptions,
+  ImportOptions,
   KekStatus,
   ListOptions,
   ListPageOptions,

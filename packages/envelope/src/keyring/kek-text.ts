@@ -53,13 +53,22 @@ export function readKekText(text: string): SecretBytes | readonly string[] {
  */
 export function kekByteFaults(bytes: Uint8Array): readonly string[] {
   if (bytes.length !== KEY_BYTES) return [`has ${bytes.length} bytes: a KEK has 32`]
+  const weakness = weaknessOf(bytes)
+  return weakness === null ? [] : [`${weakness}; use generateKek()`]
+}
+
+/**
+ * Finds what shows that the bytes of a key were not drawn at random.
+ *
+ * @param bytes - Any bytes.
+ * @returns What is wrong with them, without them or a part of them; `null` when nothing shows.
+ */
+export function weaknessOf(bytes: Uint8Array): string | null {
   if (bytes.every((byte) => byte >= 0x20 && byte <= 0x7e)) {
-    return [
-      'is weak: all 32 bytes are printable ASCII, so it is text and not a random key; use generateKek()',
-    ]
+    return `is weak: all ${bytes.length} bytes are printable ASCII, so it is text and not a random key`
   }
   if (new Set(bytes).size < MINIMUM_DISTINCT_BYTES) {
-    return [`is weak: it has fewer than ${MINIMUM_DISTINCT_BYTES} distinct bytes; use generateKek()`]
+    return `is weak: it has fewer than ${MINIMUM_DISTINCT_BYTES} distinct bytes`
   }
-  return []
+  return null
 }

@@ -35,7 +35,7 @@ export class Kek {
   private constructor(id: string, key: SecretKey) {
     this.id = id
     this.#key = key
-    this.fingerprint = encodeHex(wrapKeyBytes(key, FINGERPRINT_INPUT).subarray(0, FINGERPRINT_BYTES))
+    this.fingerprint = computeFingerprint(key)
     Object.freeze(this)
   }
 
@@ -122,6 +122,19 @@ export function passesSelfTest(kek: Kek): boolean {
   const returned = unwrapped !== null && equalConstantTime(unwrapped, dek)
   dek.fill(0)
   unwrapped?.fill(0)
-  const fingerprint = encodeHex(wrapKey(kek, FINGERPRINT_INPUT).subarray(0, FINGERPRINT_BYTES))
-  return returned && fingerprint === kek.fingerprint
+  return returned && computeFingerprint(keyOf(kek)) === kek.fingerprint
+}
+
+/**
+ * Computes the fingerprint that a KEK of these bytes has, for keys that are compared with KEKs and are none.
+ *
+ * @param bytes - 32 bytes.
+ * @returns 16 lowercase hexadecimal digits.
+ */
+export function fingerprintOf(bytes: Uint8Array): string {
+  return computeFingerprint(secretKey(bytes))
+}
+
+function computeFingerprint(key: SecretKey): string {
+  return encodeHex(wrapKeyBytes(key, FINGERPRINT_INPUT).subarray(0, FINGERPRINT_BYTES))
 }

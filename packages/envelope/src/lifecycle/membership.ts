@@ -19,6 +19,8 @@ export interface MembershipOptions {
   readonly store: SecretStore
   readonly runtime: Runtime
   readonly keyring: Keyring
+  /** Whether this instance may wrap under a KEK that it holds. */
+  readonly mayWrap: (kekId: string) => boolean
   readonly state: KeyringState
   readonly fleet: Fleet
   readonly namespace: string
@@ -203,12 +205,12 @@ export class Membership {
   }
 
   #concludeReadiness(): void {
-    const { keyring, state, emit } = this.#with
+    const { keyring, mayWrap, state, emit } = this.#with
     const snapshot = state.snapshot
     this.#reasons =
       snapshot === null
         ? [{ code: 'ERR_KEYRING_STATE_LOST', message: STATE_LOST_MESSAGE, kekId: null, fingerprint: null }]
-        : readinessReasons(keyring, snapshot.document, this.#inUse)
+        : readinessReasons({ keyring, mayWrap }, snapshot.document, this.#inUse)
     const messages = this.#reasons.map(({ message }) => message)
     const told = messages.join('\n')
     if (told === this.#told.ready) return
@@ -217,12 +219,10 @@ export class Membership {
   }
 
   #report(): InstanceReport {
-    const { keyring, state, instanceId, leaseMs, runtime } = this.#with
+    const { keyring, mayWrap, state, instanceId, leaseMs, runtime } = this.#with
     const keks = keyring.ids.flatMap((id): [string, HeldKek][] => {
       const kek = keyring.get(id)
-      return kek === undefined
-        ? []
-        : [[id, { fingerprint: kek.fingerprint, mayWrap: !keyring.isDecryptOnly(id) }]]
+      return kek === undefined ? [] : [[id, { fingerprint: kek.fingerprint, mayWrap: mayWrap(id) }]]
     })
     return {
       instanceId,

@@ -108,7 +108,9 @@ function obstacle(
     return { ...who, reason: 'other_bytes', message }
   }
   if (!held.mayWrap) {
-    const message = `${instance.process} marks KEK "${kek.id}" as decrypt-only. Take it off that list and restart.`
+    const message =
+      `${instance.process} marks KEK "${kek.id}" as decrypt-only. Take it off that list and restart; where it is on none, ` +
+      'the same bytes were given to import, and a new KEK is needed.'
     return { ...who, reason: 'decrypt_only', message }
   }
   const wish = instance.wishedKekId

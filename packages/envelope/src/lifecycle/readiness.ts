@@ -34,10 +34,11 @@ export function fencedAndNotHeld(keyring: Keyring, document: KeyringDocument): r
 /**
  * The start-up check: required are the current KEK and every fenced one that still has a record.
  *
+ * @param instance - What this instance holds, and which of it may wrap.
  * @param inUse - Which of the fenced KEKs that are not held still have a record.
  */
 export function readinessReasons(
-  keyring: Keyring,
+  { keyring, mayWrap }: { readonly keyring: Keyring; readonly mayWrap: (kekId: string) => boolean },
   document: KeyringDocument,
   inUse: ReadonlySet<string>,
 ): readonly ReadinessReason[] {
@@ -47,7 +48,7 @@ export function readinessReasons(
     const isCurrent = state === 'current'
     const held = holding(keyring, document, id)
     if (held === 'held') {
-      if (isCurrent && keyring.isDecryptOnly(id)) {
+      if (isCurrent && !mayWrap(id)) {
         const message = `KEK "${current}" is current, but this instance marks it decrypt-only and cannot write.`
         reasons.push({ code: 'ERR_KEK_NOT_ALLOWED', message, kekId: id, fingerprint })
       }
