@@ -1,5 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 
+const OPENING_MS = 5_000
+
 /** What SQLite stores in a column of these tables. */
 export type SqliteValue = null | number | bigint | string | Uint8Array
 
@@ -34,7 +36,8 @@ export function openSqliteDatabase(path: string): DatabaseSync {
   // The tables have no foreign keys, and a shared file may have some that were never enforced.
   const database = new DatabaseSync(path, { enableForeignKeyConstraints: false })
   try {
-    database.exec('PRAGMA busy_timeout = 0; PRAGMA synchronous = FULL')
+    // Setting it reads the file, which another process locks for a moment when it is the first to migrate.
+    database.exec(`PRAGMA busy_timeout = ${OPENING_MS}; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0`)
   } catch (error) {
     database.close()
     throw error
