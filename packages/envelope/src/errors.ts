@@ -37,10 +37,12 @@ export const ERROR_CODES = {
   ERR_VAULT_CLOSED: 'The vault was closed. Open a new one.',
 } as const
 
+/** The stable code of an error: a key of {@link ERROR_CODES}, which says what each one means. */
 export type ErrorCode = keyof typeof ERROR_CODES
 
 const MARK = Symbol.for('@talos/envelope.error')
 
+/** What an error carries beside its code and message. */
 export interface ErrorDetails {
   /** Whether the same call may succeed later without anybody changing anything. @defaultValue false */
   readonly retryable?: boolean

@@ -1,5 +1,6 @@
 /** A running timer. */
 export interface Timer {
+  /** Keeps the callback from being called. Does nothing once it was. */
   cancel(): void
 }
 

@@ -7,12 +7,16 @@ export type SqliteValue = null | number | bigint | string | Uint8Array
 
 /** The part of `StatementSync` that the store uses. */
 export interface SqliteStatement {
+  /** Runs the statement and returns all rows. */
   all(...values: SqliteValue[]): unknown[]
+  /** Runs the statement and returns the first row, or `undefined`. */
   get(...values: SqliteValue[]): unknown
+  /** Runs the statement and returns how many rows it changed. */
   run(...values: SqliteValue[]): {
     readonly changes: number | bigint
     readonly lastInsertRowid: number | bigint
   }
+  /** Makes integers `bigint` in rows. */
   setReadBigInts(enabled: boolean): void
   /** Missing before Node 22.16, where a row is always an object. */
   setReturnArrays?(enabled: boolean): void
@@ -20,7 +24,9 @@ export interface SqliteStatement {
 
 /** The part of `DatabaseSync` that the store uses. The caller opens it, owns it and closes it. */
 export interface SqliteDatabase {
+  /** Runs any number of statements that return no rows. */
   exec(sql: string): void
+  /** Compiles one statement. */
   prepare(sql: string): SqliteStatement
 }
 

@@ -29,6 +29,7 @@ import { TRANSACTION_LIMIT, type Weight, WriteQueue } from './write-queue.ts'
 const MAX_SEALED_BYTES = 1_048_576 + 28
 const ONE_CHANGE = { changes: 1, bytes: 0 }
 
+/** Options of {@link sqliteStore}. */
 export interface SqliteStoreOptions {
   /** An open connection, best by `openSqliteDatabase`, that nobody else begins transactions on. It stays the caller's. */
   readonly database: SqliteDatabase

@@ -39,10 +39,12 @@ export class Kek {
     Object.freeze(this)
   }
 
+  /** Names the id and the fingerprint, never the key. */
   toString(): string {
     return `[kek ${this.id} ${this.fingerprint}]`
   }
 
+  /** The same text as `toString()`. */
   toJSON(): string {
     return this.toString()
   }

@@ -46,6 +46,7 @@ export class Keyring {
     return this.#decryptOnly.has(kekId)
   }
 
+  /** Names the ids and fingerprints of the KEKs, never a key. */
   toString(): string {
     const keks = this.ids.map((id) => {
       const marks = [
@@ -57,6 +58,7 @@ export class Keyring {
     return `[keyring ${keks.join(', ')}]`
   }
 
+  /** The same text as `toString()`. */
   toJSON(): string {
     return this.toString()
   }

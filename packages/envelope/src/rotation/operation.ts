@@ -1,6 +1,7 @@
 import type { DecryptReason } from '../errors.ts'
 import type { WaitingFor } from '../lifecycle/promote.ts'
 
+/** How far a rotation is. `completed`, `failed` and `cancelled` are final. */
 export type RotationStatus = 'running' | 'paused' | 'completed' | 'failed' | 'cancelled'
 
 /**

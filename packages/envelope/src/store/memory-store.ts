@@ -22,6 +22,7 @@ export interface Disorder {
   readonly random: () => number
 }
 
+/** Options of {@link MemoryStore}. */
 export interface MemoryStoreOptions {
   /**
    * Delays every call by a random number of turns before and after its atomic step, so that whoever awaits between a

@@ -11,6 +11,7 @@ import type { SecretVault } from './secret-vault.ts'
 import { systemRuntime } from './system-runtime.ts'
 import { Vault } from './vault.ts'
 
+/** Options of {@link openVault}. */
 export interface OpenVaultOptions extends CallOptions {
   /** Where the secrets are kept. It is the caller's: the vault never closes its client. */
   readonly store: SecretStore

@@ -46,18 +46,22 @@ export class Secret {
     this.#value.fill(0)
   }
 
+  /** The same as `dispose()`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose()
   }
 
+  /** Names the secret and its version, never the value. */
   toString(): string {
     return `[secret ${this.name} v${this.version}]`
   }
 
+  /** The same text as `toString()`. */
   toJSON(): string {
     return this.toString()
   }
 
+  /** The same text as `toString()`. */
   [inspect.custom](): string {
     return this.toString()
   }
