@@ -4,7 +4,7 @@ import type { CallOptions, Page, SecretStore, StoredDocument } from '../store/se
 /** One KEK as an instance holds it. */
 export interface HeldKek {
   readonly fingerprint: string
-  /** Whether its key source allows wrapping under it. */
+  /** Whether the instance may wrap under it: its key source allows that, and no import was given the same bytes. */
   readonly mayWrap: boolean
 }
 

@@ -172,7 +172,8 @@ export interface SecretVault extends AsyncDisposable {
    * envelope is kept.
    *
    * From then on, until it is closed, this vault only unwraps under a KEK that has the same bytes as a given key, whatever its
-   * id: bytes that encrypted values directly must never wrap DEKs. It keeps such a KEK from being promoted, too.
+   * id: bytes that encrypted values directly must never wrap DEKs. With its next heartbeat it also begins to keep such a KEK
+   * from being promoted.
    *
    * @param envelope - JSON in one of its two shapes, at most 2,113,536 bytes.
    * @returns `conflict` for a name that exists: the call may be repeated, and so may a whole migration.

@@ -3,6 +3,7 @@ import {
   base64urlLength,
   concat,
   decodeBase64url,
+  decodeHex,
   encodeBase64url,
   encodeHex,
   u32,
@@ -53,6 +54,27 @@ describe('base64url', () => {
     ['a character that shares its low bits with a valid one', 'AA\u0141A'],
   ])('refuses %s', (_, lenient) => {
     expect(decodeBase64url(lenient)).toBeNull()
+  })
+})
+
+describe('hexadecimal', () => {
+  it.each(['', '00', 'ff', '0123456789abcdef'])('decodes the canonical text %j', (canonical) => {
+    const bytes = decodeHex(canonical)
+    expect(bytes).not.toBeNull()
+    expect(encodeHex(bytes as Uint8Array)).toBe(canonical)
+  })
+
+  it.each([
+    ['upper case', 'FF'],
+    ['half a byte', '0'],
+    ['half a byte more', '000'],
+    ['a prefix', '0x00'],
+    ['white space', '00 0'],
+    ['a newline at the end', '00\n0'],
+    ['no digit', 'gg'],
+    ['a character that shares its low bits with a valid one', '0\u0130'],
+  ])('refuses %s', (_, lenient) => {
+    expect(decodeHex(lenient)).toBeNull()
   })
 })
 
