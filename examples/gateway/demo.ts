@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Evidence } from './demo/canary.ts'
 import { check, DemoFailure } from './demo/checks.ts'
+import { importPublishedRecord } from './demo/import-v1.ts'
 import { generateKeks, kekBytes } from './demo/keks.ts'
 import { makeMistake } from './demo/mistake-story.ts'
 import { fill, promote, retire, rotate } from './demo/rotation-story.ts'
@@ -38,6 +39,7 @@ async function tellStory(world: World): Promise<void> {
   const before = await screen.step('v2 is added and made current', () => promote(world, both, copy))
   await screen.step('Rotation, with the worker killed half-way', () => rotate(world, both, before))
   await screen.step('v1 is removed', () => retire(world, { v2 }))
+  await screen.step('A record of Talos v1 is imported', () => importPublishedRecord(world, { v2 }, 'v2'))
   await screen.step('The mistake: v1 removed without a rotation', () =>
     makeMistake(world, { keks: both, copy, written }),
   )
