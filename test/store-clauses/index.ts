@@ -3,6 +3,7 @@ import { CENSUS_CHECKS } from './census-checks.ts'
 import { DOCUMENT_CHECKS } from './document-checks.ts'
 import { FAILURE_CHECKS } from './failure-checks.ts'
 import { GUARD_CHECKS } from './guard-checks.ts'
+import { RACE_CHECKS } from './race-checks.ts'
 import { READ_CHECKS } from './read-checks.ts'
 import { SCAN_CHECKS } from './scan-checks.ts'
 import type { StoreCheck } from './store-check.ts'
@@ -21,6 +22,7 @@ export { runStoreCheck } from './store-check.ts'
 export const STORE_CHECKS: readonly StoreCheck[] = [
   ...READ_CHECKS,
   ...SCAN_CHECKS,
+  ...RACE_CHECKS,
   ...CAS_CHECKS,
   ...GUARD_CHECKS,
   ...CENSUS_CHECKS,

@@ -144,10 +144,21 @@ function misconfigured(fault: string, pragma: string): StoreError {
   )
 }
 
-function refuseNetworkFile(file: string): void {
-  // Another extension or a virtual file system may keep the database where statfs cannot see it.
-  const type = statfsSync(file, { bigint: false }).type >>> 0
-  const kind = NETWORK_FILE_SYSTEMS.get(type)
+/**
+ * Refuses a file on a network file system, as far as the type of the file system tells.
+ *
+ * @param typeOf - Answers the `statfs` type of the file system that a path is on.
+ * @throws StoreError `ERR_STORE_CONFIGURATION`.
+ */
+export function refuseNetworkFile(file: string, typeOf = (path: string) => statfsSync(path).type): void {
+  let type: number
+  try {
+    type = typeOf(file)
+  } catch {
+    // A virtual file system of SQLite's may keep the database where statfs cannot see it.
+    return
+  }
+  const kind = NETWORK_FILE_SYSTEMS.get(type >>> 0)
   if (kind === undefined) return
   throw new StoreError(
     'ERR_STORE_CONFIGURATION',

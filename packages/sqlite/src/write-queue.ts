@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import { isEnvelopeError } from '@talos/envelope'
 import type { Connection } from './connection.ts'
 import { type Deadline, pause } from './deadline.ts'
 import { Busy } from './failures.ts'
@@ -28,6 +29,8 @@ export class WriteQueue {
   readonly #connection: Connection
   #jobs: Job[] = []
   #running = false
+  /** How many jobs at the head run in a transaction each, since they failed together. */
+  #apart = 0
 
   constructor(connection: Connection) {
     this.#connection = connection
@@ -59,7 +62,7 @@ export class WriteQueue {
     while (this.#jobs.length > 0) {
       // Lets the calls of this turn gather, and everybody else have the next one.
       if (obstacle === null) await setImmediate()
-      else await pause(attempt, Math.min(...this.#jobs.map(({ deadline }) => deadline.leftMs)))
+      else await pause(attempt, this.#leastLeftMs())
       this.#dropEnded(obstacle)
       const batch = this.#nextBatch()
       if (batch.length === 0) continue
@@ -73,6 +76,10 @@ export class WriteQueue {
           this.#jobs.unshift(...batch)
           obstacle = error
           attempt += 1
+        } else if (batch.length > 1 && !isOutcomeUnknown(error)) {
+          // Nothing was written, and none may fail for another's sake.
+          this.#jobs.unshift(...batch)
+          this.#apart = batch.length
         } else {
           for (const job of batch) job.reject(error)
         }
@@ -89,7 +96,15 @@ export class WriteQueue {
     })
   }
 
+  #leastLeftMs(): number {
+    return this.#jobs.reduce((least, { deadline }) => Math.min(least, deadline.leftMs), Infinity)
+  }
+
   #nextBatch(): Job[] {
+    if (this.#apart > 0) {
+      this.#apart -= 1
+      return this.#jobs.splice(0, 1)
+    }
     const total = { changes: 0, bytes: 0 }
     let count = 0
     for (const { weight } of this.#jobs) {
@@ -101,4 +116,8 @@ export class WriteQueue {
     }
     return this.#jobs.splice(0, count)
   }
+}
+
+function isOutcomeUnknown(error: unknown): boolean {
+  return isEnvelopeError(error) && error.code === 'ERR_STORE_OUTCOME_UNKNOWN'
 }

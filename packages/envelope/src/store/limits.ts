@@ -61,7 +61,9 @@ export function checkChanges(changes: readonly Change[], maxSealedBytes: number)
       throw new TypeError(`${where}.secret.meta: longer than ${STORE_LIMITS.metaBytes} bytes`)
     }
     if (change.kind === 'rewrap') continue
-    const { length } = change.secret.sealed
+    const { sealed } = change.secret
+    if (!(sealed instanceof Uint8Array)) throw new TypeError(`${where}.secret.sealed: needs a Uint8Array`)
+    const { length } = sealed
     if (length < STORE_LIMITS.minSealedBytes || length > maxSealedBytes) {
       throw new TypeError(
         `${where}.secret.sealed: ${length} bytes, needs ${STORE_LIMITS.minSealedBytes} to ${maxSealedBytes}`,

@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { inspect } from 'node:util'
 import { openSqliteDatabase, sqliteStore } from '@talos/envelope-sqlite'
 import { expect, test } from 'vitest'
+import { refuseNetworkFile } from '../../src/connection.ts'
 import { databaseFile } from '../database-file.ts'
 import { creating, filled, rewrapping, secretOf } from '../records.ts'
 
@@ -159,6 +160,38 @@ test('a full disk is unavailable, with nothing written, and passes', async () =>
   expect(await store.read(['large'])).toEqual([null])
   database.exec('PRAGMA max_page_count = 1000000')
   expect(await store.write(1, [creating(large)])).toEqual(['done'])
+})
+
+test('a write that fails does not take along those it shared a transaction with', async () => {
+  const file = databaseFile()
+  const database = file.connect()
+  const store = sqliteStore({ database })
+  await store.migrate()
+  await filled(store, 1)
+  const pages = Number(Object.values(database.prepare('PRAGMA page_count').get()!)[0])
+  database.exec(`PRAGMA max_page_count = ${pages + 3}`)
+  const secrets = [secretOf('small'), secretOf('large', 'v1', 100_000), secretOf('small-too')]
+  const ended = await Promise.allSettled(secrets.map((secret) => store.write(1, [creating(secret)])))
+  expect(ended).toMatchObject([
+    { value: ['done'] },
+    { reason: { code: 'ERR_STORE_UNAVAILABLE' } },
+    { value: ['done'] },
+  ])
+  expect(await store.read(['small', 'large', 'small-too'])).toMatchObject([{}, null, {}])
+})
+
+test.each([
+  [0x6969, 'NFS'],
+  [0xff534d42, 'CIFS'],
+  [0xff534d42 | 0, 'CIFS'],
+  [0xfe534d42, 'SMB 2'],
+])('a file on a file system of type %i is refused as %s', (type, kind) => {
+  expect(() => refuseNetworkFile('/secrets.db', () => type)).toThrow(kind)
+})
+
+test('a file on a local disk, or where nobody can tell, is taken', () => {
+  for (const type of [0xef53, 0x58465342, 0x01021994, 0]) refuseNetworkFile('/secrets.db', () => type)
+  refuseNetworkFile('/there/is/no/such/file')
 })
 
 test('a damaged file is named, without its content', async () => {

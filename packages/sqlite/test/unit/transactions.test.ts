@@ -1,3 +1,4 @@
+import type { StoreError } from '@talos/envelope'
 import { sqliteStore } from '@talos/envelope-sqlite'
 import { expect, test } from 'vitest'
 import { databaseFile } from '../database-file.ts'
@@ -83,6 +84,18 @@ test('a call that is aborted between two transactions says that its outcome is u
   expect(outcomes.map((outcome) => outcome === 'already')).toEqual(changes.map((_, n) => n < 256))
 })
 
+test('very many writes wait together for a lock without harm', async () => {
+  const { file, store } = await recordedStore(0)
+  const holder = file.connect()
+  holder.exec('BEGIN IMMEDIATE')
+  const late = Array.from({ length: 150_000 }, () => store.writeDocument('late', 5, 'x', { timeoutMs: 20 }))
+  const patient = store.writeDocument('patient', 0, 'x')
+  const codes = new Set(await Promise.all(late.map((call) => call.catch((error: StoreError) => error.code))))
+  expect(codes).toEqual(new Set(['ERR_STORE_UNAVAILABLE']))
+  holder.exec('ROLLBACK')
+  expect(await patient).toBe(1)
+})
+
 test('misuse is a TypeError that names a position and no content', async () => {
   const { store } = await recordedStore(1)
   const twice = [creating(secretOf('same')), rewrapping('same', 'v1', 'v2')]
@@ -93,6 +106,8 @@ test('misuse is a TypeError that names a position and no content', async () => {
     await expect(store.write(1, [creating({ ...secretOf('a'), name })])).rejects.toThrow(TypeError)
     await expect(store.read([name])).rejects.toThrow(TypeError)
   }
+  const noBytes = { ...secretOf('a'), sealed: Array.from({ length: 92 }, () => 0) as unknown as Uint8Array }
+  await expect(store.write(1, [creating(noBytes)])).rejects.toThrow(TypeError)
   for (const sealedBytes of [27, 1_048_605]) {
     await expect(store.write(1, [creating(secretOf('a', 'v1', sealedBytes))])).rejects.toThrow(TypeError)
   }
