@@ -91,7 +91,11 @@ export const PROBLEMS = {
   VAULT_CLOSED: [503, 'Service Unavailable', 'This instance is shutting down; try another one.'],
 } as const satisfies Record<string, readonly [status: number, title: string, detail: string]>
 
-/** The stable code of a problem. */
+/**
+ * The stable code of a problem.
+ *
+ * @useDeclaredType
+ */
 export type ProblemCode = keyof typeof PROBLEMS
 
 /** What a problem carries beside its code. */

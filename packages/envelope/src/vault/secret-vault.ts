@@ -8,6 +8,7 @@ import type { Secret } from './secret.ts'
 /** The caller's pairs of the encryption context: at most 14, and neither `namespace` nor `name`. */
 export type CallerContext = Readonly<Record<string, string>>
 
+/** Options of `put`. */
 export interface PutOptions extends CallOptions {
   /**
    * The version the caller believes the secret to have; `null` for a secret that must not exist yet.
@@ -19,6 +20,7 @@ export interface PutOptions extends CallOptions {
   readonly context?: CallerContext
 }
 
+/** Options of `import`. */
 export interface ImportOptions extends CallOptions {
   /** The name the secret gets: 1 to 512 bytes of well-formed UTF-8, no U+0000. */
   readonly name: string
@@ -47,16 +49,19 @@ export type PutResult =
   | { readonly outcome: 'created' | 'replaced'; readonly version: number }
   | { readonly outcome: 'conflict'; readonly version: number | null }
 
+/** Options of `get` and `getMany`. */
 export interface GetOptions extends CallOptions {
   /** The pairs the secret was written with. Without the same pairs a read fails closed. @defaultValue none */
   readonly context?: CallerContext
 }
 
+/** Options of `delete`. */
 export interface DeleteOptions extends CallOptions {
   /** The version the caller believes the secret to have. @defaultValue absent: whatever is there is deleted */
   readonly expectedVersion?: number
 }
 
+/** What became of a `delete`. At a `conflict`, `version` is the one that is there, and nothing was deleted. */
 export type DeleteResult =
   | { readonly outcome: 'deleted' | 'missing' }
   | { readonly outcome: 'conflict'; readonly version: number }
@@ -76,11 +81,13 @@ export interface SecretEntry {
   readonly rewrappedAt: string | null
 }
 
+/** Options of `list`. */
 export interface ListOptions extends CallOptions {
   /** Only names that begin with this text. @defaultValue all */
   readonly prefix?: string
 }
 
+/** Options of `listPage`. */
 export interface ListPageOptions extends ListOptions {
   /** `next` of the page before. @defaultValue null: from the start */
   readonly cursor?: string | null
@@ -88,11 +95,13 @@ export interface ListPageOptions extends ListOptions {
   readonly limit?: number
 }
 
+/** Options of `rotate`. */
 export interface RotateOptions extends CallOptions {
   /** The most secrets to re-wrap per second. @defaultValue absent: as fast as the store takes them */
   readonly ratePerSecond?: number
 }
 
+/** Which rotation is going on after `rotate`. */
 export interface RotateResult {
   /** The operation's id, a UUIDv7. */
   readonly id: string
@@ -115,6 +124,7 @@ export interface KekStatus {
   readonly records: number
 }
 
+/** What `status` answers: readiness, the promotion that waits, and the records under each KEK. */
 export interface VaultStatus {
   readonly ready: boolean
   /** Why not; empty when ready. */
