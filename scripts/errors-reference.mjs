@@ -29,7 +29,8 @@ Every error of these packages is an \`EnvelopeError\` with a \`code\` and \`retr
 | \`StoreError\` | |
 | \`LifecycleError\` | \`reasons\` in words |
 
-The checks behind \`reason\`, and their order, are in [format.md](format.md); the codes of the admin API, which are others, in
+The checks behind \`reason\`, and their order, are in [format.md](format.md), those of an import in
+[import-v1.md](../guide/import-v1.md#when-something-is-refused); the codes of the admin API, which are others, in
 [http-api.md](../guide/http-api.md); what an operator does, in the [runbook](../guide/runbook.md#when-something-is-refused).
 
 | code | meaning and what to do |
