@@ -1,8 +1,9 @@
 import { equalConstantTime } from '../crypto/digest.ts'
-import type { SecretBytes } from '../crypto/secret-bytes.ts'
+import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { KeyError, type KeyFault } from '../errors.ts'
 import { isKekId } from '../format/envelope-v2.ts'
 import { createKek, type Kek, passesSelfTest } from './kek.ts'
+import type { Unreadable } from './kek-file.ts'
 import { kekByteFaults, readKekText } from './kek-text.ts'
 import { createKeyring, type Keyring } from './keyring.ts'
 
@@ -10,19 +11,28 @@ import { createKeyring, type Keyring } from './keyring.ts'
 export interface ConfiguredKek {
   /** The id as written; it may be no KEK id. */
   readonly id: string
-  /** The bytes, or a text that is still to be read. */
-  readonly value: SecretBytes | string
+  /** What the place it was found in is called, around the id: `TALOS_KEK_` and, for the name of a file, `_FILE`. */
+  readonly place: Place
+  /** The bytes, a text that is still to be read, or what kept the key source from it. */
+  readonly value: SecretBytes | string | Unreadable
+}
+
+interface Place {
+  readonly before: string
+  readonly after: string
 }
 
 /** Everything a key source found, and what it calls the places where it found it. */
 export interface KeyConfiguration {
   readonly keks: readonly ConfiguredKek[]
+  /** Faults of places that hold no KEK of their own, such as a directory. */
+  readonly faults?: readonly KeyFault[]
   /** The id named as current; `undefined` when none is. */
   readonly currentKekId: string | undefined
   readonly decryptOnlyKekIds: readonly string[]
   readonly labels: {
-    /** What comes before the id of a KEK in its place's name, such as `TALOS_KEK_`. */
-    readonly kekPrefix: string
+    /** The place where a KEK would be, such as `TALOS_KEK_<id>`. */
+    readonly kek: string
     readonly current: string
     readonly decryptOnly: string
   }
@@ -44,7 +54,7 @@ interface CheckedKek {
  * is shown only where it has the form of one, because what stands in its place may be a key.
  */
 export function buildKeyring(configuration: KeyConfiguration): Keyring {
-  const faults: KeyFault[] = []
+  const faults: KeyFault[] = [...(configuration.faults ?? [])]
   const checked = checkKeks(configuration, faults)
   checkSameBytes(checked, faults)
   checkReferences(configuration, faults)
@@ -75,22 +85,37 @@ export function configurationError(faults: readonly KeyFault[]): KeyError {
 function checkKeks(configuration: KeyConfiguration, faults: KeyFault[]): CheckedKek[] {
   const { keks, labels } = configuration
   const ids = new Set(keks.map(({ id }) => id))
-  if (keks.length === 0) {
-    faults.push({ variable: `${labels.kekPrefix}<id>`, fault: 'is missing: no KEK is configured' })
+  if (keks.length === 0 && faults.length === 0) {
+    faults.push({ variable: labels.kek, fault: 'is missing: no KEK is configured' })
   }
+  const variables = new Map<string, string>()
   const checked: CheckedKek[] = []
-  for (const { id, value } of keks) {
-    const variable = labels.kekPrefix + (hasShapeOfId(id) ? id : '<id>')
-    const idFault = faultOfId(id, labels.kekPrefix, ids)
+  for (const { id, place, value } of keks) {
+    const variable = nameOfPlace(place, hasShapeOfId(id) ? id : '<id>')
+    const idFault = faultOfId(id, place, ids)
     if (idFault !== null) faults.push({ variable, fault: idFault })
     // What stands there is a path, and everything to say about it as a key would mislead.
     if (isReserved(id)) continue
     const read = typeof value === 'string' ? readKekText(value) : value
-    const valueFaults = 'use' in read ? read.use(kekByteFaults) : read
+    const valueFaults = read instanceof SecretBytes ? read.use(kekByteFaults) : read.faults
     for (const fault of valueFaults) faults.push({ variable, fault })
-    if ('use' in read && valueFaults.length === 0) checked.push({ id, variable, bytes: read })
+    const first = variables.get(id)
+    if (first !== undefined) {
+      faults.push({ variable, fault: `gives KEK ${id} a second time, after ${first}: keep one of them` })
+    }
+    if (idFault === null) variables.set(id, first ?? variable)
+    if (!(read instanceof SecretBytes)) continue
+    if (idFault === null && first === undefined && valueFaults.length === 0) {
+      checked.push({ id, variable, bytes: read })
+    } else {
+      read.clear()
+    }
   }
   return checked
+}
+
+function nameOfPlace({ before, after }: Place, id: string): string {
+  return before + id + after
 }
 
 /**
@@ -104,19 +129,22 @@ function isReserved(id: string): boolean {
   return id.toLowerCase().endsWith('_file')
 }
 
-function faultOfId(id: string, kekPrefix: string, ids: ReadonlySet<string>): string | null {
+function faultOfId(id: string, place: Place, ids: ReadonlySet<string>): string | null {
   if (isKekId(id)) return null
-  if (isReserved(id)) return 'has an id that ends in _file: such ids are reserved'
-  const lowerCase = id.toLowerCase()
+  if (isReserved(id)) {
+    return 'has an id that ends in _file: such ids are reserved. The name of a variable with a path ends in _FILE'
+  }
   if (!hasShapeOfId(id)) {
     return (
       `has an id of ${id.length} characters that is no KEK id, so it is not shown: ` +
       'ids are 1 to 32 of a-z, 0-9, - and _ and begin with a letter or digit'
     )
   }
+  const lowerCase = id.toLowerCase()
+  const spelling = nameOfPlace(place, lowerCase)
   return ids.has(lowerCase)
-    ? `has an id that differs from ${kekPrefix}${lowerCase} in case only: keep one of them, in lower case`
-    : `has an upper-case id: spell it ${kekPrefix}${lowerCase}`
+    ? `has an id that differs from ${spelling} in case only: keep one of them, in lower case`
+    : `has an upper-case id: spell it ${spelling}`
 }
 
 function checkSameBytes(checked: readonly CheckedKek[], faults: KeyFault[]): void {
@@ -137,14 +165,16 @@ function checkReferences(configuration: KeyConfiguration, faults: KeyFault[]): v
   const { currentKekId, decryptOnlyKekIds, labels } = configuration
   // An id that is only spelt or filled wrongly has its own fault; it is not missing as well.
   const known = new Set(configuration.keks.map(({ id }) => id.toLowerCase()))
+  // Where a place with any number of KEKs could not be read, every id may be in it.
+  const isKnown = (id: string): boolean => known.has(id) || (configuration.faults ?? []).length > 0
   if (currentKekId === undefined) {
     faults.push({ variable: labels.current, fault: 'is missing: name the id of the KEK to wrap under' })
   } else {
-    const fault = faultOfReference(currentKekId, 'names', known)
+    const fault = faultOfReference(currentKekId, 'names', isKnown)
     if (fault !== null) faults.push({ variable: labels.current, fault })
   }
   for (const id of decryptOnlyKekIds) {
-    const fault = faultOfReference(id, 'lists', known)
+    const fault = faultOfReference(id, 'lists', isKnown)
     if (fault !== null) faults.push({ variable: labels.decryptOnly, fault })
     else if (id === currentKekId) {
       faults.push({
@@ -155,11 +185,15 @@ function checkReferences(configuration: KeyConfiguration, faults: KeyFault[]): v
   }
 }
 
-function faultOfReference(id: string, verb: 'names' | 'lists', known: ReadonlySet<string>): string | null {
+function faultOfReference(
+  id: string,
+  verb: 'names' | 'lists',
+  isKnown: (id: string) => boolean,
+): string | null {
   if (id === '')
     return verb === 'names' ? 'is empty: name the id of the KEK to wrap under' : 'lists an empty id'
   if (id.trim() !== id) return `${verb} an id with white space around it: remove it`
-  if (isKekId(id)) return known.has(id) ? null : `${verb} ${id}, which is not among the configured KEKs`
+  if (isKekId(id)) return isKnown(id) ? null : `${verb} ${id}, which is not among the configured KEKs`
   const lowerCase = id.toLowerCase()
   if (isKekId(lowerCase)) return `${verb} an upper-case id: spell it ${lowerCase}`
   return `${verb} a text of ${id.length} characters that is no KEK id, so it is not shown`

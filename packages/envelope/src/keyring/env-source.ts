@@ -1,4 +1,6 @@
-import { buildKeyring, type KeyConfiguration } from './build-keyring.ts'
+import { buildKeyring, type ConfiguredKek, type KeyConfiguration } from './build-keyring.ts'
+import { readKekDirectory } from './file-source.ts'
+import { readKekFile } from './kek-file.ts'
 import type { KeySource } from './key-source.ts'
 
 /** Options of {@link environmentKeys}. */
@@ -6,22 +8,31 @@ export interface EnvironmentKeysOptions {
   /** What the names of the variables begin with. @defaultValue `'TALOS'` */
   readonly prefix?: string
   /** The variables. @defaultValue `process.env`, read at each `load()` */
-  readonly environment?: Readonly<Record<string, string | undefined>>
+  readonly environment?: Environment
 }
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** The ending of a variable that names a file. In upper case, so that it is part of no id. */
+const FILE = '_FILE'
 
 /**
  * Makes a key source of environment variables:
  *
  * - `TALOS_KEK_<id>`: 32 bytes as base64url without padding (43 characters), one variable for each KEK. Ids
  *   are lower case: `TALOS_KEK_v1`.
+ * - `TALOS_KEK_<id>_FILE`: the path of a file that holds the same, with or without a newline at the end.
+ * - `TALOS_KEK_DIR`: the path of a directory with one such file for each KEK, named by its id; see
+ *   {@link directoryKeys}. It adds to the variables.
  * - `TALOS_CURRENT_KEK_ID`: the id of the KEK to wrap under.
  * - `TALOS_DECRYPT_ONLY_KEK_IDS`: ids that are never wrapped under, separated by commas without spaces.
- *   Optional.
+ *   Optional; empty for none.
  *
- * A variable that is set but empty is a fault: it is what remains when a secret was not injected.
+ * Any other variable that is set but empty is a fault: it is what remains when a secret was not injected. So is
+ * a KEK that is given twice.
  *
  * @param options - Another prefix or environment.
- * @returns The key source. Faults are reported by `load()`, all at once.
+ * @returns The key source. Faults are reported by `load()`, all at once; none holds a value or a path.
  * @throws TypeError when the prefix is not the beginning of a variable's name.
  */
 export function environmentKeys(options: EnvironmentKeysOptions = {}): KeySource {
@@ -32,28 +43,46 @@ export function environmentKeys(options: EnvironmentKeysOptions = {}): KeySource
   return {
     async load({ signal } = {}) {
       signal?.throwIfAborted()
-      return buildKeyring(readEnvironment(prefix, environment))
+      const configuration = await readEnvironment(prefix, environment)
+      signal?.throwIfAborted()
+      return buildKeyring(configuration)
     },
   }
 }
 
-function readEnvironment(
-  prefix: string,
-  environment: Readonly<Record<string, string | undefined>>,
-): KeyConfiguration {
+async function readEnvironment(prefix: string, environment: Environment): Promise<KeyConfiguration> {
   const kekPrefix = `${prefix}_KEK_`
+  const directoryName = `${kekPrefix}DIR`
   const current = `${prefix}_CURRENT_KEK_ID`
   const decryptOnly = `${prefix}_DECRYPT_ONLY_KEK_IDS`
-  const keks = Object.entries(environment).flatMap(([variable, value]) =>
-    variable.startsWith(kekPrefix) && value !== undefined
-      ? [{ id: variable.slice(kekPrefix.length), value }]
+  const variables = Object.entries(environment).flatMap(([variable, value]) =>
+    variable.startsWith(kekPrefix) && variable !== directoryName && value !== undefined
+      ? [[variable.slice(kekPrefix.length), value] as const]
       : [],
   )
-  keks.sort((left, right) => (left.id < right.id ? -1 : 1))
+  variables.sort(([left], [right]) => (left < right ? -1 : 1))
+  const path = environment[directoryName]
+  const directory =
+    path === undefined ? { keks: [], faults: [] } : await readKekDirectory(path, directoryName)
   return {
-    keks,
+    keks: [
+      ...(await Promise.all(variables.map(([name, value]) => readVariable(kekPrefix, name, value)))),
+      ...directory.keks,
+    ],
+    faults: directory.faults,
     currentKekId: environment[current],
-    decryptOnlyKekIds: environment[decryptOnly]?.split(',') ?? [],
-    labels: { kekPrefix, current, decryptOnly },
+    // Templates set it blank where there is nothing to list.
+    decryptOnlyKekIds: environment[decryptOnly] ? environment[decryptOnly].split(',') : [],
+    labels: { kek: `${kekPrefix}<id>`, current, decryptOnly },
   }
+}
+
+async function readVariable(before: string, name: string, value: string): Promise<ConfiguredKek> {
+  if (!name.endsWith(FILE)) return { id: name, place: { before, after: '' }, value }
+  const place = { before, after: FILE }
+  const id = name.slice(0, -FILE.length)
+  if (value === '') {
+    return { id, place, value: { faults: ['is empty: give the path of a file, or unset it'] } }
+  }
+  return { id, place, value: await readKekFile(value) }
 }

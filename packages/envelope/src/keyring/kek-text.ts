@@ -1,6 +1,7 @@
 import { decodeBase64url } from '../bytes.ts'
 import { KEY_BYTES } from '../crypto/random.ts'
 import { SecretBytes } from '../crypto/secret-bytes.ts'
+import type { Unreadable } from './kek-file.ts'
 
 /** Length of a KEK as base64url without padding. */
 const KEK_TEXT_LENGTH = 43
@@ -15,8 +16,8 @@ const MINIMUM_DISTINCT_BYTES = 12
  * @param text - The text as configured.
  * @returns The 32 bytes, or every fault of the text.
  */
-export function readKekText(text: string): SecretBytes | readonly string[] {
-  if (text === '') return ['is empty: give 32 bytes as base64url without padding, or unset it']
+export function readKekText(text: string): SecretBytes | Unreadable {
+  if (text === '') return { faults: ['is empty: give 32 bytes as base64url without padding, or unset it'] }
   const trimmed = text.trim()
   const body = trimmed.replace(/=+$/, '')
   const faults: string[] = []
@@ -35,10 +36,11 @@ export function readKekText(text: string): SecretBytes | readonly string[] {
       : ''
     faults.push(`has ${body.length} characters: 32 bytes as base64url without padding have 43${hint}`)
   }
-  if (faults.length > 0) return faults
+  if (faults.length > 0) return { faults }
   const bytes = decodeBase64url(text)
-  if (bytes === null)
-    return ['is not canonical base64url: its last character carries bits that belong to no byte']
+  if (bytes === null) {
+    return { faults: ['is not canonical base64url: its last character carries bits that belong to no byte'] }
+  }
   const secret = new SecretBytes(bytes)
   bytes.fill(0)
   return secret

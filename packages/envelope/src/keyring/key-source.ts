@@ -17,6 +17,8 @@ export interface KeySource {
   load(options?: { readonly signal?: AbortSignal }): Promise<Keyring>
 }
 
+const PLACE = { before: 'keks.', after: '' }
+
 /** What {@link explicitKeys} is given. */
 export interface ExplicitKeysOptions {
   /** The id of the KEK to wrap under. */
@@ -52,11 +54,12 @@ export function explicitKeys(options: ExplicitKeysOptions): KeySource {
         // Building clears what it is given, and the source may be loaded again.
         keks: copies.map(({ id, bytes }) => ({
           id,
+          place: PLACE,
           value: bytes.use((borrowed) => new SecretBytes(borrowed)),
         })),
         currentKekId,
         decryptOnlyKekIds: ids,
-        labels: { kekPrefix: 'keks.', current: 'currentKekId', decryptOnly: 'decryptOnlyKekIds' },
+        labels: { kek: 'keks.<id>', current: 'currentKekId', decryptOnly: 'decryptOnlyKekIds' },
       })
     },
   }

@@ -123,6 +123,8 @@ describe('KEK, DEK and value', () => {
           { TALOS_KEK_v1: KEK_TEXT, TALOS_CURRENT_KEK_ID: text },
           { TALOS_KEK_v1: KEK_TEXT, TALOS_CURRENT_KEK_ID: 'v1', TALOS_DECRYPT_ONLY_KEK_IDS: text },
           { [`TALOS_KEK_${text}`]: text, TALOS_CURRENT_KEK_ID: text },
+          { TALOS_KEK_v1_FILE: text, TALOS_CURRENT_KEK_ID: 'v1' },
+          { [`TALOS_KEK_${text}_FILE`]: text, TALOS_KEK_DIR: text, TALOS_CURRENT_KEK_ID: 'v1' },
         ].map((environment) => failure(environmentKeys({ environment }).load())),
       ),
     )

@@ -41,6 +41,11 @@ describe('keys of the environment', () => {
     }
   })
 
+  it('list nothing as decrypt-only when that variable is empty, as templates set it', async () => {
+    const environment = { TALOS_KEK_v1: K1, TALOS_CURRENT_KEK_ID: 'v1', TALOS_DECRYPT_ONLY_KEK_IDS: '' }
+    expect((await environmentKeys({ environment }).load()).isDecryptOnly('v1')).toBe(false)
+  })
+
   it('may have another prefix', async () => {
     const environment = { GATEWAY_KEK_v1: K1, GATEWAY_CURRENT_KEK_ID: 'v1', TALOS_KEK_v1: 'ignored' }
     expect((await environmentKeys({ prefix: 'GATEWAY', environment }).load()).ids).toEqual(['v1'])
