@@ -63,8 +63,12 @@ async function withVault(
   const database = openSqliteDatabase(path)
   try {
     const keys = environmentKeys({ environment })
-    await using vault = await openVault({ store: sqliteStore({ database }), keys, namespace: 'gateway' })
-    await use(vault)
+    const vault = await openVault({ store: sqliteStore({ database }), keys, namespace: 'gateway' })
+    try {
+      await use(vault)
+    } finally {
+      await vault.close()
+    }
   } finally {
     database.close()
   }
