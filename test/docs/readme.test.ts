@@ -20,7 +20,7 @@ test("the README's program has at most 20 lines and prints what the README shows
   } finally {
     tree.remove()
   }
-})
+}, 30_000)
 
 test("the README's two commands come first and are commands of this repository", () => {
   const commands = [...readMarkdown('README.md').matchAll(/^ {4}npm (?:run )?(\w+) {3,}/gm)].map(

@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { ERROR_CODES } from '../../packages/envelope/src/errors.ts'
 import { repository, runGate, temporaryTree } from './temporary-tree.ts'
+
+// Each test starts a process or two, on machines that may be busy.
+vi.setConfig({ testTimeout: 30_000 })
 
 const page = readFileSync(join(repository, 'docs/reference/errors.md'), 'utf8')
 
