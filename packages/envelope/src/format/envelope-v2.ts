@@ -1,8 +1,13 @@
 import { base64urlLength, concat, decodeBase64url, encodeBase64url, encodeHex } from '../bytes.ts'
 import type { FormatReason } from '../errors.ts'
 
-/** How a DEK is wrapped. `0001`: a local KEK of 32 bytes, AES-256-KW. */
-export type Suite = '0001'
+/**
+ * How a DEK is wrapped.
+ *
+ * - `0001`: under a local KEK of 32 bytes, by AES-256-KW.
+ * - `0002`: by a key provider, under a key that never leaves it.
+ */
+export type Suite = '0001' | '0002'
 
 /** The most bytes an envelope's text may have. */
 export const MAX_ENVELOPE_BYTES = 1_572_864
@@ -13,14 +18,19 @@ export const SEALED_OVERHEAD_BYTES = 28
 
 const PREFIX = 'talos:v2:'
 const KEK_ID = /^[a-z0-9][a-z0-9_-]{0,31}$/
-const SUITE_BYTES: Readonly<Record<Suite, Uint8Array>> = { '0001': Uint8Array.of(0, 1) }
+const SUITE_BYTES: Readonly<Record<Suite, Uint8Array>> = {
+  '0001': Uint8Array.of(0, 1),
+  '0002': Uint8Array.of(0, 2),
+}
 const SUITE_LENGTH = 2
 
 /** Lengths of the fields of `wrap` after the suite. */
 const FINGERPRINT_BYTES = 8
 const COMMIT_BYTES = 32
-const WRAPPED_DEK_BYTES = 40
-const WRAP_BYTES = SUITE_LENGTH + FINGERPRINT_BYTES + COMMIT_BYTES + WRAPPED_DEK_BYTES
+const WRAPPED_DEK_START = SUITE_LENGTH + FINGERPRINT_BYTES + COMMIT_BYTES
+const LOCAL_WRAPPED_DEK_BYTES = 40
+/** The most bytes of a DEK that a key provider wrapped; it has at least 1. */
+export const MAX_REMOTE_WRAPPED_DEK_BYTES = 1_024
 
 /** The fields of a wrap text. */
 export interface WrapFields {
@@ -30,7 +40,7 @@ export interface WrapFields {
   readonly fingerprint: string
   /** 32 bytes. */
   readonly commit: Uint8Array
-  /** 40 bytes. */
+  /** 40 bytes in suite 0001, 1 to 1,024 in suite 0002. */
   readonly wrappedDek: Uint8Array
 }
 
@@ -147,19 +157,34 @@ function splitWrap(wrap: string): { readonly kekId: string; readonly bytes: Uint
 }
 
 function readFields(kekId: string, bytes: Uint8Array, sealedLength: number | null): WrapFields | FormatFault {
-  if (bytes[0] !== 0 || bytes[1] !== 1) return { fault: 'unsupported', kekId }
-  if (bytes.length !== WRAP_BYTES || (sealedLength !== null && !isSealedLength(sealedLength))) {
+  const suite = suiteOf(bytes)
+  if (suite === null) return { fault: 'unsupported', kekId }
+  const wrappedDekLength = bytes.length - WRAPPED_DEK_START
+  if (
+    !isWrappedDekLength(suite, wrappedDekLength) ||
+    (sealedLength !== null && !isSealedLength(sealedLength))
+  ) {
     return { fault: 'malformed', kekId }
   }
   const commitStart = SUITE_LENGTH + FINGERPRINT_BYTES
-  const wrappedDekStart = commitStart + COMMIT_BYTES
   return {
     kekId,
-    suite: '0001',
+    suite,
     fingerprint: encodeHex(bytes.subarray(SUITE_LENGTH, commitStart)),
-    commit: bytes.subarray(commitStart, wrappedDekStart),
-    wrappedDek: bytes.subarray(wrappedDekStart),
+    commit: bytes.subarray(commitStart, WRAPPED_DEK_START),
+    wrappedDek: bytes.subarray(WRAPPED_DEK_START),
   }
+}
+
+function suiteOf(bytes: Uint8Array): Suite | null {
+  if (bytes[0] !== 0) return null
+  return bytes[1] === 1 ? '0001' : bytes[1] === 2 ? '0002' : null
+}
+
+function isWrappedDekLength(suite: Suite, length: number): boolean {
+  return suite === '0001'
+    ? length === LOCAL_WRAPPED_DEK_BYTES
+    : length >= 1 && length <= MAX_REMOTE_WRAPPED_DEK_BYTES
 }
 
 function isSealedLength(length: number): boolean {

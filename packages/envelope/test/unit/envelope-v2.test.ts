@@ -6,11 +6,16 @@ import {
   parseWrap,
   serialiseWrap,
 } from '../../src/format/envelope-v2.ts'
-import { FormatError, peek } from '../../src/index.ts'
+import { FormatError, peek, STORE_LIMITS } from '../../src/index.ts'
 import { counting, joinParts, KNOWN, partsOf } from '../sample.ts'
 
 const PARTS = partsOf(KNOWN.envelope)
 const WRAP = KNOWN.envelope.slice(0, KNOWN.envelope.lastIndexOf(':'))
+
+/** The bytes of `wrap` in suite 0002. */
+function remoteWrap(wrappedDekLength: number): Uint8Array {
+  return Uint8Array.of(0, 2, ...PARTS.wrap.slice(2, 42), ...counting(7, wrappedDekLength))
+}
 
 function faultOf(text: string): unknown {
   const parsed = parseEnvelope(text)
@@ -92,8 +97,8 @@ describe('the text of an envelope', () => {
       'v1',
     ],
     [
-      'suite 0002',
-      joinParts({ ...PARTS, wrap: Uint8Array.of(0, 2, ...PARTS.wrap.slice(2)) }),
+      'suite 0003',
+      joinParts({ ...PARTS, wrap: Uint8Array.of(0, 3, ...PARTS.wrap.slice(2)) }),
       'unsupported',
       'v1',
     ],
@@ -111,11 +116,24 @@ describe('the text of an envelope', () => {
       'malformed',
       'v1',
     ],
+    ['a remote wrap of no DEK', joinParts({ ...PARTS, wrap: remoteWrap(0) }), 'malformed', 'v1'],
+    ['a remote wrap of 1,025 bytes', joinParts({ ...PARTS, wrap: remoteWrap(1_025) }), 'malformed', 'v1'],
     ['an empty sealed part', `${WRAP}:`, 'malformed', 'v1'],
     ['a sealed part of 27 bytes', joinParts({ ...PARTS, sealed: counting(0, 27) }), 'malformed', 'v1'],
     ['a value above 1 MiB', joinParts({ ...PARTS, sealed: new Uint8Array(1_048_605) }), 'malformed', 'v1'],
   ])('is refused with %s', (_, text, fault, kekId) => {
     expect(faultOf(text)).toEqual({ fault, kekId })
+  })
+
+  it.each([1, 40, 184, 1_024])('may hold a DEK of %i bytes that a key provider wrapped', (length) => {
+    const envelope = joinParts({ ...PARTS, kekId: 'a'.repeat(32), wrap: remoteWrap(length) })
+    const parsed = parseEnvelope(envelope)
+    if ('fault' in parsed) throw new Error(parsed.fault)
+    expect(parsed.fields).toMatchObject({ suite: '0002', fingerprint: KNOWN.fingerprint })
+    expect(parsed.fields.wrappedDek).toEqual(counting(7, length))
+    expect(serialiseWrap(parsed.fields)).toBe(parsed.wrap)
+    expect(parsed.wrap.length).toBeLessThanOrEqual(STORE_LIMITS.wrapCharacters)
+    expect(peek(envelope)).toMatchObject({ suite: '0002', fingerprint: KNOWN.fingerprint })
   })
 
   it('may hold values of 0 bytes to 1 MiB', () => {

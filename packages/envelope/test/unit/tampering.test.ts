@@ -30,6 +30,7 @@ const REASONS: readonly DecryptReason[] = [
   'unsupported',
   'malformed',
   'kek_unknown',
+  'kek_not_allowed',
   'kek_mismatch',
   'wrap_corrupt',
   'commitment_mismatch',
