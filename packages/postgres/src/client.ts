@@ -1,0 +1,40 @@
+/** One statement as `pg` takes it. */
+export interface PostgresQuery {
+  readonly text: string
+  readonly values?: unknown[]
+  /** Makes the statement a prepared one that the connection keeps. */
+  readonly name?: string
+  /** Answers how a column's text is read; the store reads every column as text and leaves the driver's own parsers alone. */
+  readonly types?: { getTypeParser(): (text: string) => string }
+}
+
+/** The part of `pg`'s result that the store uses. */
+export interface PostgresResult {
+  readonly rows: readonly unknown[]
+}
+
+/**
+ * The part of `pg`'s `Client` that the store uses. Those that may be missing serve to cancel a statement that is running;
+ * without them its connection is given up instead.
+ */
+export interface PostgresClient {
+  query(query: PostgresQuery): Promise<PostgresResult>
+  on(event: 'error', listener: (error: Error) => void): unknown
+  removeListener(event: 'error', listener: (error: Error) => void): unknown
+  readonly host?: string
+  readonly port?: number
+  readonly ssl?: unknown
+}
+
+/** A client that a pool has lent. */
+export interface PostgresPoolClient extends PostgresClient {
+  /** Gives it back; with `true` the connection is closed instead of lent again. */
+  release(destroy?: boolean): void
+}
+
+/** The part of `pg`'s `Pool` that the store uses. The caller makes it, owns it and ends it. */
+export interface PostgresPool {
+  connect(): Promise<PostgresPoolClient>
+  on(event: 'error', listener: (error: Error) => void): unknown
+  listenerCount(event: 'error'): number
+}

@@ -1,0 +1,49 @@
+import { beforeAll, describe, test } from 'vitest'
+import { type ServiceName, service } from '../../../../test/services/service.ts'
+import { type OpenStore, runStoreCheck, STORE_CHECKS } from '../../../../test/store-clauses/index.ts'
+import { Database } from '../database.ts'
+
+const SERVERS: readonly (readonly [string, ServiceName])[] = [
+  ['PostgreSQL 18', 'postgres-18'],
+  ['PostgreSQL 15, an ICU locale', 'postgres-15'],
+  ['PostgreSQL 18 behind PgBouncer in transaction mode', 'pgbouncer'],
+]
+
+describe.each(SERVERS)('the PostgreSQL store on %s', (_, name) => {
+  let url = ''
+  beforeAll(async () => {
+    url = await service(name)
+  })
+
+  const open: OpenStore = async () => {
+    const database = new Database(url)
+    const pool = database.pool()
+    const store = database.store({ pool })
+    await store.migrate()
+    return {
+      store,
+      another: async () => database.store(),
+      async hold() {
+        const holder = await pool.connect()
+        await holder.query('BEGIN')
+        await holder.query(
+          `LOCK TABLE ${database.of('fence')}, ${database.of('documents')} IN EXCLUSIVE MODE`,
+        )
+        return async () => {
+          await holder.query('ROLLBACK')
+          holder.release()
+        }
+      },
+      async destroySealed() {
+        await database.run(`ALTER TABLE ${database.of('secrets')} DROP COLUMN sealed`)
+      },
+      async restore() {
+        await store.renewIncarnation()
+      },
+      clientState: () => ({ ended: pool.ended, options: { ...pool.options }, waiting: pool.waitingCount }),
+      close: () => database.close(),
+    }
+  }
+
+  test.each(STORE_CHECKS)('[$clause] $title', (check) => runStoreCheck(check, open))
+})
