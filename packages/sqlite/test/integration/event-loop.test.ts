@@ -1,5 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { setImmediate } from 'node:timers/promises'
+import { setTimeout } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { databaseFile } from '../database-file.ts'
 import { creating, filled, secretOf } from '../records.ts'
@@ -19,7 +19,7 @@ test('while another process holds the write lock for 2 s the event loop goes on,
   const delay = monitorEventLoopDelay({ resolution: 1 })
   delay.enable()
   // A loop that is stopped before the first sample is never seen to have stopped.
-  while (delay.count === 0) await setImmediate()
+  while (delay.count === 0) await setTimeout(1)
   const began = performance.now()
   let written = 0
   const writes = Array.from({ length: WRITERS }, async (_, n) => {
@@ -31,18 +31,20 @@ test('while another process holds the write lock for 2 s the event loop goes on,
   while (performance.now() - began < HELD_MS) {
     await store.read([`n${reads % 1_000}`])
     reads += 1
-    if (reads % 10 === 0) await setImmediate()
+    if (reads % 10 === 0) await setTimeout(1)
   }
   delay.disable()
   expect(written).toBe(0)
   holder.go()
+  const idleP99 = Number(await holder.line())
   expect(await Promise.all(writes)).toEqual(writes.map(() => 'done'))
 
   const milliseconds = (nanoseconds: number) => (nanoseconds / 1e6).toFixed(1)
   console.log(
     `event-loop delay under a lock held for ${HELD_MS} ms: p50 ${milliseconds(delay.percentile(50))} ms, ` +
-      `p99 ${milliseconds(delay.percentile(99))} ms, max ${milliseconds(delay.max)} ms; ${reads} reads served`,
+      `p99 ${milliseconds(delay.percentile(99))} ms, max ${milliseconds(delay.max)} ms (idle holder: p99 ${idleP99.toFixed(1)} ms); ${reads} reads served`,
   )
   expect(delay.count).toBeGreaterThan(HELD_MS / 10)
-  expect(delay.percentile(99) / 1e6).toBeLessThan(50)
+  // The process that only holds the lock sees what the machine's other work costs.
+  expect(delay.percentile(99) / 1e6 - idleP99).toBeLessThan(50)
 }, 30_000)

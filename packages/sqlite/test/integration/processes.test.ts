@@ -10,7 +10,7 @@ test('of eight processes that start at once on a new file each finds it migrated
   const children = Array.from({ length: 8 }, () => new Child('migrate', path))
   const incarnations = await Promise.all(children.map((child) => child.line()))
   expect(new Set(incarnations).size).toBe(1)
-})
+}, 60_000)
 
 test('of four processes that race to re-wrap one record exactly one wins, in each of 200 rounds', async () => {
   const file = databaseFile()
@@ -31,7 +31,7 @@ test('of four processes that race to re-wrap one record exactly one wins, in eac
     expect(record?.wrap).toBe(secretOf(`n${round}`, kekIds[winner]).wrap)
   }
   console.log(`${ROUNDS} rounds, one winner each, of 4 processes: ${won.join(' + ')}`)
-})
+}, 60_000)
 
 test('four processes that read, add one and write lose no update', async () => {
   const file = databaseFile()
@@ -44,4 +44,4 @@ test('four processes that read, add one and write lose no update', async () => {
   const [counter] = await store.read(['n0'])
   expect(JSON.parse(counter?.meta ?? '')).toEqual({ count: 400 })
   console.log(`400 updates by 4 processes, lost races: ${lost.join(' + ')}`)
-})
+}, 60_000)

@@ -5,6 +5,7 @@
  *     node --conditions=@talos/source store-process.ts <task> <file> <argument>
  */
 import { writeSync } from 'node:fs'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 import type { StoredSecret } from '@talos/envelope'
 import { openSqliteDatabase, sqliteStore } from '@talos/envelope-sqlite'
@@ -74,13 +75,15 @@ const TASKS: Record<string, () => Promise<void>> = {
     }
   },
 
-  /** Holds the database's write lock until it is told to let go. */
+  /** Holds the database's write lock until it is told to let go, and says its own event-loop delay at p99 meanwhile. */
   async hold() {
     database.exec('BEGIN IMMEDIATE')
+    const delay = monitorEventLoopDelay({ resolution: 1 })
+    delay.enable()
     say('held')
     await told()
     database.exec('COMMIT')
-    say('released')
+    say(String(delay.percentile(99) / 1e6))
   },
 }
 

@@ -1,4 +1,3 @@
-import type { StoreError } from '@talos/envelope'
 import { sqliteStore } from '@talos/envelope-sqlite'
 import { expect, test } from 'vitest'
 import { databaseFile } from '../database-file.ts'
@@ -82,18 +81,6 @@ test('a call that is aborted between two transactions says that its outcome is u
   expect(observer.get()).toEqual({ moved: 256 })
   const outcomes = await store.write(1, changes)
   expect(outcomes.map((outcome) => outcome === 'already')).toEqual(changes.map((_, n) => n < 256))
-})
-
-test('very many writes wait together for a lock without harm', async () => {
-  const { file, store } = await recordedStore(0)
-  const holder = file.connect()
-  holder.exec('BEGIN IMMEDIATE')
-  const late = Array.from({ length: 150_000 }, () => store.writeDocument('late', 5, 'x', { timeoutMs: 20 }))
-  const patient = store.writeDocument('patient', 0, 'x')
-  const codes = new Set(await Promise.all(late.map((call) => call.catch((error: StoreError) => error.code))))
-  expect(codes).toEqual(new Set(['ERR_STORE_UNAVAILABLE']))
-  holder.exec('ROLLBACK')
-  expect(await patient).toBe(1)
 })
 
 test('misuse is a TypeError that names a position and no content', async () => {
