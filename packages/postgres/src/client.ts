@@ -5,7 +5,10 @@ export interface PostgresQuery {
   /** Makes the statement a prepared one that the connection keeps. */
   readonly name?: string
   /** Answers how a column's text is read; the store reads every column as text and leaves the driver's own parsers alone. */
-  readonly types?: { getTypeParser(): (text: string) => string }
+  readonly types?: {
+    /** Returns what turns a column's text into a value. */
+    getTypeParser(): (text: string) => string
+  }
 }
 
 /** The part of `pg`'s result that the store uses. */
@@ -18,8 +21,11 @@ export interface PostgresResult {
  * without them its connection is given up instead.
  */
 export interface PostgresClient {
+  /** Runs one statement. */
   query(query: PostgresQuery): Promise<PostgresResult>
+  /** Hears of a connection that breaks while no statement runs on it. */
   on(event: 'error', listener: (error: Error) => void): unknown
+  /** Takes a listener away again. */
   removeListener(event: 'error', listener: (error: Error) => void): unknown
   readonly host?: string
   readonly port?: number
@@ -34,7 +40,10 @@ export interface PostgresPoolClient extends PostgresClient {
 
 /** The part of `pg`'s `Pool` that the store uses. The caller makes it, owns it and ends it. */
 export interface PostgresPool {
+  /** Lends a connection. */
   connect(): Promise<PostgresPoolClient>
+  /** Hears of connections that break while nobody uses them. */
   on(event: 'error', listener: (error: Error) => void): unknown
+  /** Tells how many listeners there are. */
   listenerCount(event: 'error'): number
 }
