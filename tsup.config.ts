@@ -9,7 +9,6 @@ export default defineConfig({
   platform: 'node',
   dts: true,
   clean: true,
-  sourcemap: true,
   // The default removes the `node:` prefix, without which `node:sqlite` does not exist.
   removeNodeProtocol: false,
 })

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 
 export const repository: string = join(import.meta.dirname, '../..')
 
@@ -23,7 +23,9 @@ export function runGate(
 ): { ok: boolean; output: string } {
   const command = program.endsWith('.mjs') ? process.execPath : join(repository, 'node_modules/.bin', program)
   const fixed = program.endsWith('.mjs') ? [join(repository, program)] : []
-  const env = { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' }
+  // Scripts call programs of the workspace by their names, as they may under `scripts/run.mjs`.
+  const path = `${join(repository, 'node_modules/.bin')}${delimiter}${process.env['PATH']}`
+  const env = { ...process.env, PATH: path, NO_COLOR: '1', FORCE_COLOR: '0' }
   const ended = spawnSync(command, [...fixed, ...args], { cwd, encoding: 'utf8', env })
   if (ended.error) throw ended.error
   return { ok: ended.status === 0, output: ended.stdout + ended.stderr }
