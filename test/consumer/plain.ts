@@ -1,0 +1,8 @@
+import * as core from '@talos/envelope'
+import * as testing from '@talos/envelope/testing'
+import * as express from '@talos/envelope-express'
+import * as postgres from '@talos/envelope-postgres'
+import * as sqlite from '@talos/envelope-sqlite'
+import { tryPackages } from './program.ts'
+
+void tryPackages({ core, testing, sqlite, postgres, express })

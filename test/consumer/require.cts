@@ -1,0 +1,8 @@
+import core = require('@talos/envelope')
+import testing = require('@talos/envelope/testing')
+import express = require('@talos/envelope-express')
+import postgres = require('@talos/envelope-postgres')
+import sqlite = require('@talos/envelope-sqlite')
+import program = require('./program.ts')
+
+void program.tryPackages({ core, testing, sqlite, postgres, express })
