@@ -3,52 +3,15 @@
  * Every gate runs even after another one failed, so that one run shows everything there is to mend.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-
-const root = dirname(import.meta.dirname)
-const windows = process.platform === 'win32'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { PACKAGES } from './packing.mjs'
+import { root, windows } from './tools.mjs'
 
 function run(command, ...args) {
   const ended = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell: windows })
   if (ended.error) console.error(`cannot run ${command}: ${ended.error.message}`)
   return ended.status === 0
-}
-
-function capture(cwd, command, ...args) {
-  const ended = spawnSync(command, args, { cwd, encoding: 'utf8', shell: windows })
-  const ok = ended.status === 0
-  if (!ok) console.error(ended.error?.message ?? `${ended.stdout}${ended.stderr}`)
-  return { ok, output: ended.stdout ?? '' }
-}
-
-const PACKAGES = readdirSync(join(root, 'packages'), { withFileTypes: true })
-  .filter((entry) => entry.isDirectory())
-  .map((entry) => join('packages', entry.name))
-
-/** Looks at each package as npm would install it. */
-function checkPackedPackages() {
-  const folder = mkdtempSync(join(tmpdir(), 'packed-'))
-  try {
-    return PACKAGES.map((path) => checkPackedPackage(path, folder)).every(Boolean)
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-function checkPackedPackage(path, folder) {
-  const before = new Set(readdirSync(folder))
-  if (!capture(join(root, path), 'pnpm', 'pack', '--pack-destination', folder).ok) return false
-  const name = readdirSync(folder).find((file) => file.endsWith('.tgz') && !before.has(file))
-  const tarball = join(folder, name)
-  const manifest = capture(root, 'tar', '-xzOf', tarball, 'package/package.json')
-  const leftover = ['@talos/source', 'workspace:'].filter((text) => manifest.output.includes(text))
-  for (const text of leftover) console.error(`${path}: the packed package.json still says ${text}`)
-  const publint = capture(root, 'publint', 'run', tarball, '--strict')
-  const attw = capture(root, 'attw', tarball, '--profile', 'esm-only')
-  console.log(`${path}: ${name}`)
-  return manifest.ok && leftover.length === 0 && publint.ok && attw.ok
 }
 
 /** All packages must be released together, and a change without a changeset would not be released. */
@@ -72,8 +35,11 @@ const GATES = {
   promises: () => run('oxlint', '--type-aware'),
   unused: () => run('knip', '--no-config-hints'),
   errors: () => run('node', 'scripts/errors-reference.mjs', '--check'),
+  docs: () => run('typedoc'),
   build: () => run('pnpm', '--filter=./packages/*', '--reporter=append-only', 'run', 'build'),
-  packages: checkPackedPackages,
+  api: () => run('node', 'scripts/api-report.mjs'),
+  packages: () => run('node', 'scripts/check-packages.mjs'),
+  install: () => run('node', 'scripts/package-matrix.mjs'),
   changesets: checkChangesets,
 }
 
