@@ -24,6 +24,11 @@ export interface RotationAnswer {
   readonly waiting_for: readonly WaitingForAnswer[]
   readonly stats: { readonly scanned: number; readonly rotated: number; readonly failed: number }
   readonly last_error: { readonly code: string; readonly message: string } | null
+  readonly failures: readonly {
+    readonly name: string
+    readonly reason: string
+    readonly key_id: string | null
+  }[]
 }
 
 export interface KekStatusAnswer {

@@ -48,6 +48,11 @@ export const PROBLEMS = {
     'Conflict',
     'The secret was changed by somebody else meanwhile. Nothing was written.',
   ],
+  RECORD_DAMAGED: [
+    409,
+    'Conflict',
+    'The stored record is damaged. Restore it from a backup or delete it first. Nothing was written.',
+  ],
   CONTEXT_REQUIRED: [
     409,
     'Conflict',

@@ -121,6 +121,20 @@ export class Membership {
     return { wished: true, waitingFor: verdict.kind === 'waiting' ? verdict.waitingFor : [] }
   }
 
+  /** Whether a live instance other than this one holds all of these KEKs with the bound bytes. */
+  async othersHold(kekIds: readonly string[], options: CallOptions): Promise<boolean> {
+    const { state, fleet, instanceId } = this.#with
+    const live = await fleet.live(options)
+    const holdsBound = (report: InstanceReport, kekId: string): boolean => {
+      const bound = state.snapshot === null ? undefined : kekEntry(state.snapshot.document, kekId)
+      const held = Object.hasOwn(report.keks, kekId) ? report.keks[kekId] : undefined
+      return held !== undefined && held.fingerprint === bound?.fingerprint
+    }
+    return live.some(
+      (report) => report.instanceId !== instanceId && kekIds.every((id) => holdsBound(report, id)),
+    )
+  }
+
   /** Looks at readiness again, with a census that somebody has just made. */
   assess(census: ReadonlyMap<string, number>): void {
     this.#inUse = new Set([...census].filter(([, count]) => count > 0).map(([id]) => id))

@@ -5,7 +5,7 @@ import { timestamp, uuidV7 } from '../runtime.ts'
 import { NO_TOTALS, type RotationOperation } from './operation.ts'
 import type { LoggedOperation } from './operation-log.ts'
 import { Patience, Stopped } from './patience.ts'
-import { type RotationSurroundings, RotationWorker, TakenOver } from './rotation-worker.ts'
+import { LeftToOthers, type RotationSurroundings, RotationWorker, TakenOver } from './rotation-worker.ts'
 
 /**
  * Looks for an operation to work on, claims it and hands it to a worker. Any number of engines may run on one store; a lease
@@ -16,6 +16,8 @@ export class RotationEngine {
   readonly #patience: Patience
   #work: Promise<void> | null = null
   #again = false
+  /** Until then an instance that holds more KEKs is given the first go. */
+  #standBackUntilMs = 0
   /** When a foreign worker's save was first seen, for stores without a clock. */
   #watched: { readonly revision: number; readonly sinceMs: number } | null = null
 
@@ -77,13 +79,15 @@ export class RotationEngine {
         const claimed = await this.#patience.insist(() => this.#claim())
         if (claimed !== null) await new RotationWorker(this.#with, this.#patience, claimed).carryOn()
       } catch (error) {
-        if (!(error instanceof Stopped) && !(error instanceof TakenOver)) this.#fault(error)
+        if (error instanceof LeftToOthers) this.#standBackUntilMs = this.#nowMs() + this.#with.leaseMs
+        else if (!(error instanceof Stopped) && !(error instanceof TakenOver)) this.#fault(error)
       }
     }
   }
 
   async #claim(): Promise<LoggedOperation | null> {
     const { log, instanceId, leaseMs, runtime } = this.#with
+    if (this.#nowMs() < this.#standBackUntilMs) return null
     const found = await log.newest({})
     if (found === null || found.operation.status !== 'running') return null
     const { operation } = found
@@ -106,10 +110,14 @@ export class RotationEngine {
 
   #ageMs(found: LoggedOperation): number {
     if (found.ageMs !== null) return found.ageMs
-    const nowMs = this.#with.runtime.monotonicMs()
+    const nowMs = this.#nowMs()
     if (this.#watched?.revision !== found.revision)
       this.#watched = { revision: found.revision, sinceMs: nowMs }
     return nowMs - this.#watched.sinceMs
+  }
+
+  #nowMs(): number {
+    return this.#with.runtime.monotonicMs()
   }
 
   #fault(error: unknown): void {

@@ -27,11 +27,16 @@ export interface RotationSurroundings {
   readonly targetKek: (kekId: string) => Kek | null
   /** What the promotion of a KEK looks like from here. */
   readonly outlook: (kekId: string) => Promise<PromotionOutlook>
+  /** Whether another live instance holds all of these KEKs with the bound bytes. */
+  readonly othersHold: (kekIds: readonly string[]) => Promise<boolean>
   readonly emit: EventListener
 }
 
 /** Thrown when another worker has taken the operation over. */
 export class TakenOver extends Error {}
+
+/** Thrown when the operation was released because another instance can do what this one cannot. */
+export class LeftToOthers extends Error {}
 
 /** The most records of one batch: what a store writes in one short transaction. */
 const BATCH = 256
@@ -96,9 +101,7 @@ export class RotationWorker {
       isKnownKekId: (kekId) => kekEntry(snapshot.document, kekId) !== undefined,
       at: timestamp(this.#with.runtime),
     })
-    if (plan.missingKekIds.length > 0) {
-      return await this.#fail('ERR_KEK_NOT_LOADED', missing(this.#with.instanceId, plan.missingKekIds))
-    }
+    if (plan.missingKekIds.length > 0) return await this.#stopForMissing(plan.missingKekIds)
     const outcomes =
       plan.changes.length === 0
         ? []
@@ -107,6 +110,15 @@ export class RotationWorker {
     if (tally.fenced > 0) await this.#refreshKeyring()
     else await this.#noteFailures(plan)
     await this.#saveProgress(page, tally)
+  }
+
+  /** A KEK that this instance alone lacks is no reason to end the operation for everybody. */
+  async #stopForMissing(kekIds: readonly string[]): Promise<void> {
+    if (await this.#patience.insist(() => this.#with.othersHold(kekIds))) {
+      await this.#release()
+      throw new LeftToOthers()
+    }
+    await this.#fail('ERR_KEK_NOT_LOADED', missing(kekIds))
   }
 
   /** Reads on. With no limit on the rate the page after it is asked for too, to come while this one is worked on. */
@@ -229,11 +241,11 @@ export class RotationWorker {
   }
 }
 
-function missing(instanceId: string, kekIds: readonly string[]): string {
+function missing(kekIds: readonly string[]): string {
   const ids = kekIds.map((id) => `"${id}"`).join(', ')
   return (
-    `Instance ${instanceId} met secrets under ${ids} and does not hold the KEK with the bound bytes. Add it back to the ` +
-    'key source and start the rotation again; nothing was lost.'
+    `There are secrets under ${ids}, and no live instance holds that KEK with the bound bytes. Add it back to the key ` +
+    'source, restart, and start the rotation again; nothing was lost.'
   )
 }
 

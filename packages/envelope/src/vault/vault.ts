@@ -87,6 +87,7 @@ export class Vault implements SecretVault {
       resolve: keys.resolve,
       targetKek: keys.forWrapping,
       outlook: (kekId) => this.#membership.outlook(kekId, {}),
+      othersHold: (kekIds) => this.#membership.othersHold(kekIds, {}),
     })
     this.#records = new Records({ ...parts, state: this.#state, keys })
   }

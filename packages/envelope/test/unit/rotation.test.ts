@@ -341,6 +341,16 @@ describe('records and KEKs that are not as they should be', () => {
       totals: { rewrapped: 10 },
     })
   })
+
+  test('an instance that alone lacks a KEK leaves the operation to one that holds it', async () => {
+    const domain = await seeded(30)
+    const partial = kept(await domain.open(ONLY_V2, { process: 'partial/1' }))
+    const whole = kept(await domain.open(BOTH_WISH_V2, { process: 'whole/2' }))
+    const { id } = await partial.rotate()
+    const operation = await finished(domain, partial, id)
+    expect(operation).toMatchObject({ status: 'completed', totals: { rewrapped: 30, failed: 0 } })
+    expect(whole.ready).toBe(true)
+  })
 })
 
 describe('faults and restarts', () => {

@@ -13,6 +13,8 @@ export const startRotationBody = z
   .optional()
 
 const OPERATION_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+/** The most failures of one answer. */
+const MOST_FAILURES = 100
 /** A sensible pause between two looks at a rotation, and at one that waits for restarts. */
 const POLL_SECONDS = { running: 2, waiting: 5 } as const
 
@@ -50,8 +52,23 @@ export function readRotation(vault: SecretVault) {
     const operationId = params['op_id'] ?? ''
     const operation = OPERATION_ID.test(operationId) ? await vault.rotation(operationId) : null
     if (operation === null) throw new Problem('ROTATION_NOT_FOUND')
-    return { status: 200, body: anonymous ? describeProgress(operation) : describeOperation(operation) }
+    if (anonymous) return { status: 200, body: describeProgress(operation) }
+    return {
+      status: 200,
+      body: { ...describeOperation(operation), failures: await failuresOf(vault, operation) },
+    }
   }
+}
+
+/** The first of the records that could not be re-wrapped; `stats.failed` counts all. */
+async function failuresOf(vault: SecretVault, operation: RotationOperation): Promise<readonly unknown[]> {
+  const failures: unknown[] = []
+  if (operation.totals.failed === 0) return failures
+  for await (const { name, reason, kekId } of vault.rotationFailures(operation.id)) {
+    failures.push({ name, reason, key_id: kekId })
+    if (failures.length === MOST_FAILURES) break
+  }
+  return failures
 }
 
 /** Counts and states: what the older runbook polls without a token. */

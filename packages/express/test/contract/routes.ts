@@ -47,6 +47,7 @@ export function routesContract(host: Host): void {
         updated_at: expect.stringMatching(RFC_3339_UTC),
         completed_at: expect.stringMatching(RFC_3339_UTC),
         last_error: null,
+        failures: [],
       })
       const keks = await served.ask('/kek-status')
       expect(keks.json).toMatchObject({ current_kek_id: 'v2', target_kek_id: 'v2', stale_counts: { v1: 0 } })
