@@ -18,6 +18,7 @@ import { runToEnd, windows } from './tools.mjs'
  */
 const BUDGETS = {
   '@talos/envelope': { codeAndTypes: 60, vectors: 40 },
+  '@talos/envelope-conformance': { codeAndTypes: 24 },
   '@talos/envelope-express': { codeAndTypes: 24 },
   '@talos/envelope-postgres': { codeAndTypes: 24 },
   '@talos/envelope-sqlite': { codeAndTypes: 16 },
