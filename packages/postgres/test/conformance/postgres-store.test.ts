@@ -1,6 +1,6 @@
+import { type OpenStore, runStoreCheck, STORE_CHECKS } from '@talos/envelope-conformance'
 import { beforeAll, describe, test } from 'vitest'
 import { type ServiceName, service } from '../../../../test/services/service.ts'
-import { type OpenStore, runStoreCheck, STORE_CHECKS } from '../../../../test/store-clauses/index.ts'
 import { Database } from '../database.ts'
 
 const SERVERS: readonly (readonly [string, ServiceName])[] = [

@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
+import { type OpenStore, runStoreCheck, STORE_CHECKS } from '@talos/envelope-conformance'
 import { sqliteStore } from '@talos/envelope-sqlite'
 import { describe, test } from 'vitest'
-import { type OpenStore, runStoreCheck, STORE_CHECKS } from '../../../../test/store-clauses/index.ts'
 import { DatabaseFile } from '../database-file.ts'
 
 const SETTINGS = [

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
+import { STORE_CHECKS } from '@talos/envelope-conformance'
 import { expect, test } from 'vitest'
-import { STORE_CHECKS } from '../../../../test/store-clauses/index.ts'
 
-const contract = readFileSync(new URL('../../src/store/secret-store.ts', import.meta.url), 'utf8')
+const contract = readFileSync(new URL('../../envelope/src/store/secret-store.ts', import.meta.url), 'utf8')
 
 test('every clause of the contract has a check, and every check is of a clause', () => {
   const stated = [...contract.matchAll(/- `\[([A-Z]+-\d+)\]`/g)].map(([, id]) => id)

@@ -8,16 +8,6 @@ import { READ_CHECKS } from './read-checks.ts'
 import { SCAN_CHECKS } from './scan-checks.ts'
 import type { StoreCheck } from './store-check.ts'
 
-export type {
-  ClauseContext,
-  Opened,
-  OpenStore,
-  StoreCheck,
-  StoreHooks,
-  StoreUnderTest,
-} from './store-check.ts'
-export { runStoreCheck } from './store-check.ts'
-
 /** Every check of the store contract. A store that passes all of them keeps every clause as far as it can be seen. */
 export const STORE_CHECKS: readonly StoreCheck[] = [
   ...READ_CHECKS,

@@ -1,6 +1,6 @@
 import { MemoryStore, type MemoryStoreOptions } from '@talos/envelope'
+import { type OpenStore, runStoreCheck, STORE_CHECKS } from '@talos/envelope-conformance'
 import { describe, expect, test } from 'vitest'
-import { type OpenStore, runStoreCheck, STORE_CHECKS } from '../../../../test/store-clauses/index.ts'
 import { FLAWED_STORES } from './flawed-store.ts'
 
 /** A seeded source, so that a failing order can be had again (mulberry32). */
