@@ -17,8 +17,8 @@ export interface PostgresResult {
 }
 
 /**
- * The part of `pg`'s `Client` that the store uses. Those that may be missing serve to cancel a statement that is running;
- * without them its connection is given up instead.
+ * The part of `pg`'s `Client` that the store uses. With `host`, `port` and `ssl` a statement that is
+ * running can be cancelled; without them its connection is given up instead.
  */
 export interface PostgresClient {
   /** Runs one statement. */
@@ -27,6 +27,8 @@ export interface PostgresClient {
   on(event: 'error', listener: (error: Error) => void): unknown
   /** Takes a listener away again. */
   removeListener(event: 'error', listener: (error: Error) => void): unknown
+  /** `I` outside of a transaction; not every version of `pg` tells. */
+  getTransactionStatus?(): string | null
   readonly host?: string
   readonly port?: number
   readonly ssl?: unknown

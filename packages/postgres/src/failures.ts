@@ -4,10 +4,8 @@ import { StoreError } from '@talos/envelope'
 export const RAISED = {
   /** The server is a replica. */
   replica: 'TLS01',
-  /** A write meant for the application's transaction found none. */
-  noTransaction: 'TLS02',
   /** A plain SQL write without a guard, or with an older one; see `guardTriggerSql`. */
-  unguarded: 'TLS03',
+  unguarded: 'TLS02',
 } as const
 
 /** How a failed statement is to be taken. */
@@ -61,6 +59,8 @@ export function failureOf(error: unknown): Failure {
       return retry('the server ended a deadlock with another transaction')
     case '55P03':
       return retry('another transaction holds a lock for longer than lock_timeout')
+    case '25P02':
+      return retry('the transaction has failed already')
     case '0A000':
       // A prepared statement outlives a migration by one failure.
       if (error.message.includes('cached plan')) return retry('the tables were changed meanwhile')
@@ -125,10 +125,6 @@ function finalError(error: ServerError, cause: Error): unknown {
   switch (code) {
     case RAISED.replica:
       return isReplica(cause)
-    case RAISED.noTransaction:
-      return configuration(
-        'the client is in no transaction; run BEGIN on it before store.within(client) writes',
-      )
     case RAISED.unguarded:
       return configuration(`${message}; nothing was written`)
     case '42P01':

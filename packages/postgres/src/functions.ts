@@ -55,7 +55,7 @@ DECLARE
   v_revision text := current_setting(${names.guardSetting}, true);
 BEGIN
   IF v_revision IS NULL OR v_revision = '' OR NOT ${names.of('guard')}(v_revision::bigint) THEN
-    RAISE EXCEPTION USING ERRCODE = 'TLS03', HINT = ${hint},
+    RAISE EXCEPTION USING ERRCODE = 'TLS02', HINT = ${hint},
       MESSAGE = 'this write of secrets is not guarded by the present revision of the keyring document';
   END IF;
   RETURN NULL;
@@ -87,8 +87,7 @@ function applyChanges(names: Names): string {
     ) SELECT v_done || coalesce(array_agg(ord), '{}') INTO v_done FROM step;
   END IF;`
   return `CREATE FUNCTION ${names.of('apply_changes')}(
-  p_inside boolean, p_guard bigint, p_kinds text, p_names text[], p_expected text[], p_wraps text[], p_metas text[],
-  p_sealed bytea[]
+  p_guard bigint, p_kinds text, p_names text[], p_expected text[], p_wraps text[], p_metas text[], p_sealed bytea[]
 ) RETURNS text
 LANGUAGE plpgsql VOLATILE ${QUIET}
 SET enable_hashjoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $talos$
@@ -99,10 +98,6 @@ DECLARE
   v_open boolean;
   v_outcomes text;
 BEGIN
-  -- A transaction begins at its first statement; one that began with this statement was not begun by the application.
-  IF p_inside AND transaction_timestamp() = statement_timestamp() THEN
-    RAISE EXCEPTION USING ERRCODE = 'TLS02', MESSAGE = 'there is no transaction to write in';
-  END IF;
   v_open := ${names.of('guard')}(p_guard);
   IF p_kinds <> repeat(left(p_kinds, 1), v_count) THEN
     PERFORM 1 FROM ${secrets} s WHERE s.name = ANY (p_names) ORDER BY s.name FOR UPDATE;

@@ -4,7 +4,7 @@ import type { Deadline } from './deadline.ts'
 import { failureOf, isReplica, notMigrated } from './failures.ts'
 import type { Names } from './names.ts'
 import { migrationLock, SCHEMA_VERSION, schemaSteps } from './schema.ts'
-import type { PoolSession, Session } from './session.ts'
+import { type PoolSession, type Session, TYPES } from './session.ts'
 
 const OLDEST_SERVER = 150_000
 
@@ -42,7 +42,7 @@ export async function checkMigrated(session: Session, names: Names, deadline: De
  */
 export async function migrate(session: PoolSession, names: Names, deadline: Deadline): Promise<void> {
   await inTransaction(session, deadline, async (client) => {
-    const run = (text: string) => client.query({ text })
+    const run = (text: string) => client.query({ text, types: TYPES })
     const ask = async (text: string) => ((await run(text)).rows[0] ?? {}) as Readonly<Record<string, unknown>>
     const milliseconds = Math.max(1, Math.ceil(deadline.leftMs))
     await run(`SET LOCAL statement_timeout = ${milliseconds}`)
@@ -58,8 +58,7 @@ export async function migrate(session: PoolSession, names: Names, deadline: Dead
 
 /** @returns Whether the table that carries the version is there. */
 function checkServer(found: Readonly<Record<string, unknown>>, names: Names): boolean {
-  const isTrue = (value: unknown) => value === true || value === 't'
-  if (isTrue(found['replica'])) throw isReplica()
+  if (found['replica'] === 't') throw isReplica()
   const misconfigured = (message: string) => new StoreError('ERR_STORE_CONFIGURATION', message)
   if (Number(found['server']) < OLDEST_SERVER)
     throw misconfigured('the server is older than PostgreSQL 15; update it')
@@ -68,8 +67,8 @@ function checkServer(found: Readonly<Record<string, unknown>>, names: Names): bo
       `the database has the encoding ${found['encoding']}, in which not every name can be kept; make one with ENCODING 'UTF8'`,
     )
   }
-  if (!isTrue(found['made'])) return false
-  if (Number(found['columns']) < 2) throw taken(names.of('store'))
+  if (found['made'] !== 't') return false
+  if (Number(found['columns']) < 2) throw taken(`${names.of('store')} already exists`)
   return true
 }
 
@@ -81,10 +80,10 @@ function refuseNewer(version: number): void {
   )
 }
 
-function taken(table: string, cause?: unknown): StoreError {
+function taken(said: string, cause?: unknown): StoreError {
   return new StoreError(
     'ERR_STORE_CONFIGURATION',
-    `${table} is there already and does not belong to this store; nothing was changed. Give another schema or tablePrefix`,
+    `${said} and does not belong to this store; nothing was changed. Give another schema or tablePrefix`,
     { cause },
   )
 }

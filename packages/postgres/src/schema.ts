@@ -41,9 +41,9 @@ ${functions(names)}`,
 export const renewIncarnation = (names: Names) =>
   `UPDATE ${names.of('store')} SET incarnation = gen_random_uuid() RETURNING incarnation::text`
 
-/** Makes those who migrate at once wait for each other, until the transaction ends. */
+/** Makes those who migrate stores of one schema at once wait for each other, until the transaction ends. */
 export const migrationLock = (names: Names) =>
-  `SELECT pg_advisory_xact_lock(hashtextextended(${quoteText(`@talos/envelope-postgres ${names.of('')}`)}, 0));`
+  `SELECT pg_advisory_xact_lock(hashtextextended(${quoteText(`@talos/envelope-postgres ${names.schema}`)}, 0));`
 
 /** The statements that bring the tables up to date, to be run in one transaction that holds the lock. */
 export function schemaSteps(names: Names, from: number): string {
@@ -85,7 +85,7 @@ export function grantSql(options: Place & { readonly role: string }): string {
   const routines = [
     'guard(bigint)',
     'guard_plain_sql()',
-    'apply_changes(boolean, bigint, text, text[], text[], text[], text[], bytea[])',
+    'apply_changes(bigint, text, text[], text[], text[], text[], bytea[])',
     'write_document(text, bigint, text)',
     'write_keyring(integer, bigint, text)',
   ].map((signature) => {

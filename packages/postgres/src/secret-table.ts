@@ -42,10 +42,10 @@ export class SecretTable {
   SELECT count(*) FROM ${secrets} WHERE kek_id = ids.id
 ) AS records FROM ids WHERE id IS NOT NULL`)
     this.#censusUpTo = reading(`${kekIds(secrets)} SELECT id, (
-  SELECT count(*) FROM (SELECT FROM ${secrets} WHERE kek_id = ids.id LIMIT $1::bigint + 1) some
+  SELECT count(*) FROM (SELECT FROM ${secrets} WHERE kek_id = ids.id LIMIT $1::bigint + 1) part
 ) AS records FROM ids WHERE id IS NOT NULL`)
     this.#apply = {
-      text: `SELECT ${names.of('apply_changes')}($1::boolean, $2::bigint, $3::text, $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[]) AS outcomes`,
+      text: `SELECT ${names.of('apply_changes')}($1::bigint, $2::text, $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[]) AS outcomes`,
       writes: true,
     }
   }
@@ -96,7 +96,6 @@ export class SecretTable {
   ): Promise<readonly Outcome[]> {
     const carries = changes.some(({ kind }) => kind === 'create' || kind === 'replace')
     const values = [
-      session.inside,
       guard,
       changes.map(({ kind }) => KINDS[kind]).join(''),
       changes.map((change) => (change.kind === 'delete' ? change.name : change.secret.name)),

@@ -26,7 +26,8 @@ export interface Session {
 const CANCEL_GRACE_MS = 1_000
 const LONGEST_PAUSE_MS = 50
 
-const TYPES = { getTypeParser: () => (text: string) => text }
+/** Reads every column as text, whatever the driver was told. */
+export const TYPES = { getTypeParser: () => (text: string) => text }
 
 /** How one attempt to run a statement ended. */
 type Attempt = { readonly rows: readonly Row[] } | { readonly failure: Failure; readonly connected: boolean }
@@ -123,6 +124,12 @@ export class TransactionSession implements Session {
   /** @throws StoreError. Nothing is repeated: after an error the transaction can only be rolled back. */
   async run(statement: Statement, values: readonly unknown[], deadline: Deadline): Promise<readonly Row[]> {
     if (deadline.passed) throw deadline.refusal()
+    if (statement.writes && this.#client.getTransactionStatus?.() === 'I') {
+      throw new StoreError(
+        'ERR_STORE_CONFIGURATION',
+        'the client is in no transaction; run BEGIN on it before store.within(client) writes',
+      )
+    }
     const { rows, failure } = await runOn(this.#client, toQuery(statement, values, this.#named), deadline)
     if (failure === null) return rows
     if (failure.kind === 'final') throw failure.error

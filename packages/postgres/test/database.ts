@@ -17,6 +17,8 @@ export class Database {
 
   pool(config: PoolConfig = {}): Pool {
     const pool = new Pool({ connectionString: this.url, max: 10, ...config })
+    // A test may end the server under it.
+    pool.on('error', () => {})
     this.#pools.push(pool)
     return pool
   }
