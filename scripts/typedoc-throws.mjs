@@ -4,7 +4,7 @@
  */
 import { Application, ReflectionKind } from 'typedoc'
 
-const BUILT_IN = ['TypeError', 'RangeError', 'AggregateError']
+const BUILT_IN = ['TypeError', 'RangeError', 'AggregateError', 'AssertionError']
 /** `StoreError`, or `LifecycleError, StoreError`. */
 const CLASSES = /^[A-Z]\w*(?:, [A-Z]\w*)*/
 

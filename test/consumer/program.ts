@@ -8,6 +8,7 @@ import type { KeySource, SecretStore } from '@talos/envelope'
 export interface Packages {
   readonly core: typeof import('@talos/envelope')
   readonly testing: typeof import('@talos/envelope/testing')
+  readonly conformance: typeof import('@talos/envelope-conformance')
   readonly sqlite: typeof import('@talos/envelope-sqlite')
   readonly postgres: typeof import('@talos/envelope-postgres')
   readonly express: typeof import('@talos/envelope-express')
@@ -17,7 +18,7 @@ const TOKEN = '8pYgqXb0mTn4ZrVw2KsLdE7uHcJ1aFoQ'
 
 /** Uses every package a little, as an application that has installed them and no Express. */
 export async function tryPackages(packages: Packages): Promise<void> {
-  const { core, testing, sqlite, postgres, express } = packages
+  const { core, testing, conformance, sqlite, postgres, express } = packages
   const keys = core.explicitKeys({
     currentKekId: 'v1',
     keks: { v1: Buffer.from(core.generateKek(), 'base64url') },
@@ -29,6 +30,12 @@ export async function tryPackages(packages: Packages): Promise<void> {
   await store.migrate()
   await tryVault(packages, keys, store)
   database.close()
+  const check = conformance.STORE_CHECKS.find(({ clause }) => clause === 'CAS-1')
+  assert.ok(check)
+  await conformance.runStoreCheck(check, async () => ({
+    store: new core.MemoryStore(),
+    close: async () => {},
+  }))
   assert.match(postgres.migrationSql(), /CREATE TABLE/)
   assert.equal(testing.heldClock(0).runtime.now(), 0)
   assert.throws(() => express.bearerAuth({ token: 'short' }), TypeError)

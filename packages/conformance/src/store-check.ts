@@ -19,9 +19,11 @@ export interface StoreUnderTest extends StoreHooks {
   readonly store: SecretStore
   /** Opens one more client of the same data. Where there is none, races run through one client. */
   readonly another?: () => Promise<SecretStore>
+  /** Closes the clients and removes the data. */
   readonly close: () => Promise<void>
 }
 
+/** Opens one fresh, empty store; the whole of what an adapter's test has to bring. */
 export type OpenStore = () => Promise<StoreUnderTest>
 
 /** One store with as many clients as a race needs; the first is the one without a number. */
@@ -43,6 +45,7 @@ export interface StoreCheck {
   readonly title: string
   /** The hook without which the check cannot be run. */
   readonly needs?: keyof StoreHooks
+  /** Runs the check. */
   readonly run: (context: ClauseContext) => Promise<void>
 }
 
