@@ -119,7 +119,7 @@ function moduleFaults(folder, file, manifest) {
   return faults
 }
 
-/** Prints what a package weighs, and returns where that is too much. */
+/** Prints what a package weighs, and returns where that is too much or nothing. */
 function weigh(folder, files, name) {
   const kib = (bytes) => (bytes / 1024).toFixed(1)
   const code = files.filter((file) => file.startsWith('dist/'))
@@ -136,7 +136,8 @@ function weigh(folder, files, name) {
   const vectors = files.filter((file) => file.startsWith('vectors/'))
   const vectorBytes = vectors.reduce((sum, file) => sum + statSync(join(folder, file)).size, 0)
   if (vectors.length > 0) weights.push(['vectors', 'vectors', vectorBytes, ''])
-  return weights.flatMap(([what, words, bytes, more]) => {
+  const missing = vectors.length === 0 && BUDGETS[name]?.vectors !== undefined ? ['no vectors are packed'] : []
+  const heavy = weights.flatMap(([what, words, bytes, more]) => {
     const budget = BUDGETS[name]?.[what]
     if (budget === undefined) return [`${words} have no budget in scripts/check-packages.mjs`]
     console.log(`${name}: ${words} ${kib(bytes)} of ${budget} KiB${more}`)
@@ -144,6 +145,7 @@ function weigh(folder, files, name) {
       ? []
       : [`${words} weigh ${kib(bytes)} KiB, over the budget of ${budget} KiB`]
   })
+  return [...missing, ...heavy]
 }
 
 function resolutionFaults(tarball) {

@@ -111,6 +111,13 @@ describe('a package is refused', () => {
   })
 })
 
+test('a core without its vectors is refused', () => {
+  const { 'vectors/v2.json': _, ...withoutVectors } = sound
+  const { ok, output } = check({}, withoutVectors)
+  expect(output).toContain('no vectors are packed')
+  expect(ok).toBe(false)
+}, 60_000)
+
 test('a package without a budget is refused', () => {
   const { ok, output } = check({ name: '@talos/envelope-new' }, sound)
   expect(output).toContain('code and types have no budget')
