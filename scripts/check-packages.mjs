@@ -136,7 +136,8 @@ function weigh(folder, files, name) {
   const vectors = files.filter((file) => file.startsWith('vectors/'))
   const vectorBytes = vectors.reduce((sum, file) => sum + statSync(join(folder, file)).size, 0)
   if (vectors.length > 0) weights.push(['vectors', 'vectors', vectorBytes, ''])
-  const missing = vectors.length === 0 && BUDGETS[name]?.vectors !== undefined ? ['no vectors are packed'] : []
+  const missing =
+    vectors.length === 0 && BUDGETS[name]?.vectors !== undefined ? ['no vectors are packed'] : []
   const heavy = weights.flatMap(([what, words, bytes, more]) => {
     const budget = BUDGETS[name]?.[what]
     if (budget === undefined) return [`${words} have no budget in scripts/check-packages.mjs`]
