@@ -13,8 +13,8 @@ import { packPackages } from './packing.mjs'
 import { runToEnd, windows } from './tools.mjs'
 
 /**
- * What each package may weigh, in KiB. Code and types count as the tarball carries them, compressed; vectors, which other
- * implementations read, count as they are.
+ * What each package may weigh, in KiB. Code and types count as the tarball carries them, compressed; each file of vectors,
+ * which other implementations read, counts as it is.
  */
 const BUDGETS = {
   '@talos/envelope': { codeAndTypes: 60, vectors: 40 },
@@ -119,34 +119,26 @@ function moduleFaults(folder, file, manifest) {
   return faults
 }
 
-/** Prints what a package weighs, and returns where that is too much or nothing. */
-function weigh(folder, files, name) {
+/** Prints what a package weighs, and returns where that is too much. */
+function weightFaults(folder, files, name) {
   const kib = (bytes) => (bytes / 1024).toFixed(1)
-  const code = files.filter((file) => file.startsWith('dist/'))
-  const contents = code.map((file) => readFileSync(join(folder, file)))
-  const unpacked = contents.reduce((sum, { length }) => sum + length, 0)
-  const weights = [
-    [
-      'codeAndTypes',
-      'code and types',
-      gzipSync(Buffer.concat(contents)).length,
-      `, ${kib(unpacked)} KiB unpacked`,
-    ],
-  ]
-  const vectors = files.filter((file) => file.startsWith('vectors/'))
-  const vectorBytes = vectors.reduce((sum, file) => sum + statSync(join(folder, file)).size, 0)
-  if (vectors.length > 0) weights.push(['vectors', 'vectors', vectorBytes, ''])
-  const missing =
-    vectors.length === 0 && BUDGETS[name]?.vectors !== undefined ? ['no vectors are packed'] : []
-  const heavy = weights.flatMap(([what, words, bytes, more]) => {
-    const budget = BUDGETS[name]?.[what]
-    if (budget === undefined) return [`${words} have no budget in scripts/check-packages.mjs`]
-    console.log(`${name}: ${words} ${kib(bytes)} of ${budget} KiB${more}`)
-    return bytes <= budget * 1024
-      ? []
-      : [`${words} weigh ${kib(bytes)} KiB, over the budget of ${budget} KiB`]
-  })
-  return [...missing, ...heavy]
+  const budget = BUDGETS[name]
+  if (budget === undefined) return ['the package has no budget in scripts/check-packages.mjs']
+  const faults = []
+  const weigh = (what, bytes, most, more = '') => {
+    console.log(`${name}: ${what} ${kib(bytes)} of ${most} KiB${more}`)
+    if (bytes > most * 1024) faults.push(`${what} weigh ${kib(bytes)} KiB, over the budget of ${most} KiB`)
+  }
+  const code = files
+    .filter((file) => file.startsWith('dist/'))
+    .map((file) => readFileSync(join(folder, file)))
+  const unpacked = code.reduce((sum, { length }) => sum + length, 0)
+  const packed = gzipSync(Buffer.concat(code)).length
+  weigh('code and types', packed, budget.codeAndTypes, `, ${kib(unpacked)} KiB unpacked`)
+  const vectors = files.filter((file) => /^vectors\/.*\.json$/.test(file))
+  for (const file of vectors) weigh(file, statSync(join(folder, file)).size, budget.vectors ?? 0)
+  if (budget.vectors !== undefined && vectors.length === 0) faults.push('no vectors are packed')
+  return faults
 }
 
 function resolutionFaults(tarball) {
@@ -179,7 +171,7 @@ function checkPackage(tarball, parent) {
     ...manifestFaults(manifest, text, files),
     ...fileFaults(files),
     ...modules.flatMap((file) => moduleFaults(folder, file, manifest)),
-    ...weigh(folder, files, manifest.name),
+    ...weightFaults(folder, files, manifest.name),
     ...resolutionFaults(tarball),
   ]
   for (const fault of faults) console.error(`${basename(tarball)}: ${fault}`)
