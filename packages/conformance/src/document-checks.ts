@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { KEYRING_DOCUMENT } from '@talos/envelope'
 import { openKeyring } from './records.ts'
 import type { StoreCheck } from './store-check.ts'
 
@@ -107,6 +108,19 @@ export const DOCUMENT_CHECKS: readonly StoreCheck[] = [
       })
       assert.equal(await store.writeDocument('a', 2, 'late'), null)
       assert.equal(await store.writeDocument('a', 0, 'again'), 1)
+    },
+  },
+  {
+    clause: 'DOC-2',
+    title: 'never deletes the document `keyring`, so that no revision of it comes back',
+    async run(context) {
+      const { store } = await context.open()
+      for (const expected of [0, 1, 2]) {
+        await assert.rejects(store.writeDocument(KEYRING_DOCUMENT, expected, null), TypeError)
+      }
+      const guard = await openKeyring(store)
+      await assert.rejects(store.writeDocument(KEYRING_DOCUMENT, guard, null), TypeError)
+      assert.equal((await store.readDocument(KEYRING_DOCUMENT))?.revision, guard)
     },
   },
   {

@@ -3,6 +3,7 @@ import { CENSUS_CHECKS } from './census-checks.ts'
 import { DOCUMENT_CHECKS } from './document-checks.ts'
 import { FAILURE_CHECKS } from './failure-checks.ts'
 import { GUARD_CHECKS } from './guard-checks.ts'
+import { LIMIT_CHECKS } from './limit-checks.ts'
 import { RACE_CHECKS } from './race-checks.ts'
 import { READ_CHECKS } from './read-checks.ts'
 import { SCAN_CHECKS } from './scan-checks.ts'
@@ -17,5 +18,6 @@ export const STORE_CHECKS: readonly StoreCheck[] = [
   ...GUARD_CHECKS,
   ...CENSUS_CHECKS,
   ...DOCUMENT_CHECKS,
+  ...LIMIT_CHECKS,
   ...FAILURE_CHECKS,
 ]

@@ -1,4 +1,4 @@
-import type { Change } from './secret-store.ts'
+import { type Change, KEYRING_DOCUMENT } from './secret-store.ts'
 
 /** The bounds of what a store is given, as `secret-store.ts` states them. */
 export const STORE_LIMITS = {
@@ -75,7 +75,8 @@ export function checkChanges(changes: readonly Change[], maxSealedBytes: number)
 /**
  * Checks what is given to `writeDocument`.
  *
- * @throws TypeError that never carries the value.
+ * @throws TypeError that never carries the value; also for deleting the document `keyring`, whose revisions would begin
+ * again at 1.
  */
 export function checkDocument(key: string, expectedRevision: number, value: string | null): void {
   if (key.length > STORE_LIMITS.documentKeyCharacters || !VISIBLE_ASCII.test(key)) {
@@ -85,6 +86,11 @@ export function checkDocument(key: string, expectedRevision: number, value: stri
   }
   if (!Number.isSafeInteger(expectedRevision) || expectedRevision < 0) {
     throw new TypeError('expectedRevision: needs an integer from 0')
+  }
+  if (value === null && key === KEYRING_DOCUMENT) {
+    throw new TypeError(
+      'the document keyring is never deleted: its revisions guard writes and must not begin again',
+    )
   }
   if (value !== null && (Buffer.byteLength(value) > STORE_LIMITS.documentBytes || !value.isWellFormed())) {
     throw new TypeError(

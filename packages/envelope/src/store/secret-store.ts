@@ -1,8 +1,11 @@
 /** Options of every call to a store. */
 export interface CallOptions {
-  /** Aborts the call; whether a write took effect is then told by the error's code. */
+  /**
+   * Aborts the call. It then rejects with `ERR_STORE_UNAVAILABLE`, or with `ERR_STORE_OUTCOME_UNKNOWN` once a write was
+   * sent.
+   */
   readonly signal?: AbortSignal
-  /** Milliseconds until the call gives up. @defaultValue 10_000 */
+  /** Milliseconds until the call gives up, with the codes of `signal`. @defaultValue 10_000 */
   readonly timeoutMs?: number
 }
 
@@ -42,6 +45,7 @@ export type Outcome = 'done' | 'already' | 'changed' | 'missing' | 'fenced'
 
 /** One page of a listing. */
 export interface Page<T> {
+  /** At most as many as the `limit` asked for. */
   readonly items: readonly T[]
   /** Give it as `cursor` to read on; `null` after the last page. A page may be empty and not be the last. */
   readonly next: string | null
@@ -81,9 +85,13 @@ export const KEYRING_DOCUMENT = 'keyring'
  * prefix. Which KEK may be used at which revision is decided above it; a store only promises that the revision has
  * not moved when a write takes effect. Contract version 0.
  *
- * - `[FAIL-1]` `StoreError` with `ERR_STORE_UNAVAILABLE` means: certainly not written. Its `retryable` is true.
- * - `[FAIL-2]` `StoreError` with `ERR_STORE_OUTCOME_UNKNOWN` means: repeat the call or re-read. Its `retryable` is true.
+ * - `[FAIL-1]` `StoreError` with `ERR_STORE_UNAVAILABLE` means: certainly not written. Its `retryable` is true. A call that
+ *   is aborted or runs out of time answers it, unless FAIL-2 applies.
+ * - `[FAIL-2]` `StoreError` with `ERR_STORE_OUTCOME_UNKNOWN` means: repeat the call or re-read. Its `retryable` is true. A
+ *   call that is aborted or runs out of time once its write was sent answers it.
  * - `[FAIL-3]` The caller's client is never closed or reconfigured.
+ * - `[LIMIT-1]` What is outside of a bound stated here is refused with a `TypeError`, the whole call, before anything is
+ *   sent.
  */
 export interface SecretStore {
   /**
@@ -105,7 +113,8 @@ export interface SecretStore {
    * Reads one page of headers.
    *
    * - `[SCAN-1]` Every record that is there from start to end is seen at least once; order is not promised; cursors are
-   *   opaque.
+   *   opaque; a page holds at most `limit` items. A cursor must not contain what a re-wrap changes: by KEK id and name, a
+   *   record could be carried past it.
    * - `[SCAN-2]` `exceptKekId` leaves out the records whose wrap text begins `talos:v2:<id>:`.
    * - `[SCAN-3]` Never reads or returns sealed bytes.
    */
@@ -158,9 +167,11 @@ export interface SecretStore {
    * Writes or deletes one document.
    *
    * - `[DOC-1]` Writes only at `expectedRevision` (0 = absent) and answers the new revision, or `null` if it was another.
-   * - `[DOC-2]` The value `null` deletes and answers 0.
+   * - `[DOC-2]` The value `null` deletes and answers 0. For the document `keyring` it is a `TypeError`: made anew it would
+   *   count from 1 again, and a write with an older guard of the same number would take effect.
    * - `[DOC-3]` Repeating a successful write answers the same revision again: a document at `expectedRevision + 1` that
-   *   carries exactly `value`, or, for a delete, no document.
+   *   carries exactly `value`, or, for a delete, no document. So of two writers of one value both win; a document that
+   *   decides something carries a value of its writer's own.
    */
   writeDocument(
     key: string,

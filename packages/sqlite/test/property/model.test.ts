@@ -39,11 +39,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.tuple(key, revision, value).map(
-      ([of, expected, next]): Step =>
-        (store) =>
-          store.writeDocument(of, expected, next),
-    ),
+    arbitrary: fc
+      .tuple(key, revision, value)
+      .filter(([of, , next]) => of !== 'keyring' || next !== null)
+      .map(
+        ([of, expected, next]): Step =>
+          (store) =>
+            store.writeDocument(of, expected, next),
+      ),
   },
 )
 
