@@ -2,6 +2,7 @@
  * The life of a KEK, driven as an operator would drive it: over HTTP, with real processes.
  *
  *     npm run demo
+ *     npm run demo -- --store postgres
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,6 +10,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Evidence } from './demo/canary.ts'
 import { check, DemoFailure } from './demo/checks.ts'
+import { DATABASES, type Databases } from './demo/databases.ts'
 import { importPublishedRecord } from './demo/import-v1.ts'
 import { generateKeks, kekBytes } from './demo/keks.ts'
 import { makeMistake } from './demo/mistake-story.ts'
@@ -17,13 +19,14 @@ import { count, Screen } from './demo/screen.ts'
 import { Upstream } from './demo/upstream.ts'
 import { CREDENTIAL, World } from './demo/world.ts'
 
-const STORES = ['sqlite']
-
-function readOptions(): void {
+/** The store that was asked for. */
+function readOptions(): string {
   const { values } = parseArgs({ options: { store: { type: 'string', default: 'sqlite' } } })
-  if (!STORES.includes(values.store)) {
-    throw new DemoFailure(`there is no store "${values.store}"; available: ${STORES.join(', ')}`)
+  const stores = Object.keys(DATABASES)
+  if (!stores.includes(values.store)) {
+    throw new DemoFailure(`there is no store "${values.store}"; available: ${stores.join(', ')}`)
   }
+  return values.store
 }
 
 async function tellStory(world: World): Promise<void> {
@@ -31,17 +34,16 @@ async function tellStory(world: World): Promise<void> {
   const both = generateKeks('v1', 'v2')
   const { v1, v2 } = both
   for (const [id, text] of Object.entries(both)) world.evidence.watch(`KEK ${id}`, kekBytes(text))
-  const copy = world.path('before-rotation.sqlite')
 
   await screen.step('A gateway under KEK v1', () => world.start({ v1 }, 'v1'))
   await screen.step('Ten thousand secrets', () => fill(world))
   const written = world.ledger.snapshot()
-  const before = await screen.step('v2 is added and made current', () => promote(world, both, copy))
+  const before = await screen.step('v2 is added and made current', () => promote(world, both))
   await screen.step('Rotation, with the worker killed half-way', () => rotate(world, both, before))
   await screen.step('v1 is removed', () => retire(world, { v2 }))
   await screen.step('A record of Talos v1 is imported', () => importPublishedRecord(world, { v2 }, 'v2'))
   await screen.step('The mistake: v1 removed without a rotation', () =>
-    makeMistake(world, { keks: both, copy, written }),
+    makeMistake(world, { keks: both, copy: world.copy, written }),
   )
   await screen.step('What leaked', () => searchEvidence(world))
 }
@@ -60,13 +62,22 @@ async function searchEvidence({ screen, evidence, starts }: World): Promise<void
   screen.fact(`bytes nor as hex, base64 or base64url. Canaries: ${evidence.watched.join(', ')}`)
 }
 
+async function startDatabases(store: string, folder: string): Promise<Databases> {
+  const start = DATABASES[store]
+  check(start !== undefined, `there is no store "${store}"`)
+  return await start(folder)
+}
+
 async function run(evidence: Evidence): Promise<void> {
-  readOptions()
+  const store = readOptions()
   const folder = mkdtempSync(join(tmpdir(), 'gateway-demo-'))
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
   const upstream = new Upstream()
   const upstreamUrl = await upstream.listen()
-  await tellStory(new World({ screen: new Screen(evidence), evidence, upstream, upstreamUrl, folder }))
+  const screen = new Screen(evidence)
+  const databases = await startDatabases(store, folder)
+  if (databases.note !== null) screen.fact(databases.note)
+  await tellStory(new World({ screen, evidence, upstream, upstreamUrl, databases }))
 }
 
 const evidence = new Evidence()

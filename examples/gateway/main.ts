@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { isEnvelopeError, openVault } from '@talos/envelope'
 import { adminRouter } from '@talos/envelope-express'
-import { openSqliteDatabase, sqliteStore } from '@talos/envelope-sqlite'
 import express from 'express'
 import { answerError, logAdmin, logVault } from './log.ts'
+import { openStore } from './open-store.ts'
 import { proxy } from './proxy.ts'
 import { readSettings, SettingsError } from './settings.ts'
 
@@ -14,9 +14,7 @@ const STOP_MS = 2000
 
 async function main(): Promise<void> {
   const settings = await readSettings()
-  const database = openSqliteDatabase(settings.database)
-  const store = sqliteStore({ database })
-  await store.migrate()
+  const { store, close } = await openStore(settings.database)
   const vault = await openVault({ store, keys: settings.keys, namespace: 'gateway', onEvent: logVault })
 
   const app = express()
@@ -45,7 +43,7 @@ async function main(): Promise<void> {
     setTimeout(() => server.closeAllConnections(), DRAIN_MS).unref()
     await closed
     await vault.close()
-    database.close()
+    await close()
     process.exit(0)
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop())

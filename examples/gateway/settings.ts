@@ -1,7 +1,9 @@
 import { environmentKeys, isEnvelopeError, type KeyError, type KeySource } from '@talos/envelope'
 import { type AdminAuth, type BearerPrincipal, bearerAuth } from '@talos/envelope-express'
+import { isPostgres } from './open-store.ts'
 
 export interface Settings {
+  /** A `postgres://` address, or the path of a SQLite file. */
   readonly database: string
   readonly port: number
   readonly upstream: URL
@@ -36,6 +38,7 @@ export async function readSettings(env: NodeJS.ProcessEnv = process.env): Promis
       return undefined
     }
   }
+  const database = collect('STORE', () => readDatabase(env))
   const port = collect('PORT', () => readPort(env['PORT'] ?? '8080'))
   const upstream = collect('UPSTREAM_URL', () => readUrl(env['UPSTREAM_URL']))
   const auth = collect('ROOT_TOKEN', () => bearerAuth({ token: env['ROOT_TOKEN'] }))
@@ -46,12 +49,27 @@ export async function readSettings(env: NodeJS.ProcessEnv = process.env): Promis
     if (!isEnvelopeError(error) || error.code !== 'ERR_KEY_CONFIGURATION') throw error
     for (const { variable, fault } of (error as KeyError).faults) faults.push(`${variable} ${fault}`)
   }
-  if (port === undefined || upstream === undefined || auth === undefined || faults.length > 0) {
+  if (
+    database === undefined ||
+    port === undefined ||
+    upstream === undefined ||
+    auth === undefined ||
+    faults.length > 0
+  ) {
     throw new SettingsError(faults)
   }
-  const database = env['DATABASE'] || './gateway.sqlite'
   const credential = env['GATEWAY_CREDENTIAL'] || 'openai/prod'
   return { database, port, upstream, credential, auth, keys }
+}
+
+function readDatabase(env: NodeJS.ProcessEnv): string {
+  const store = env['STORE'] || 'sqlite'
+  if (store === 'sqlite') return env['DATABASE'] || './gateway.sqlite'
+  if (store !== 'postgres') throw new Error('must be sqlite or postgres')
+  const url = env['DATABASE_URL']
+  if (!url || !isPostgres(url))
+    throw new Error('is postgres, and DATABASE_URL does not begin with postgres://')
+  return url
 }
 
 function readPort(text: string): number {

@@ -26,18 +26,19 @@ export class Scene {
   readonly database: string
   readonly #upstreamUrl: string
 
-  private constructor(upstream: Upstream, upstreamUrl: string, folder: string) {
+  private constructor(upstream: Upstream, upstreamUrl: string, database: string) {
     this.upstream = upstream
     this.#upstreamUrl = upstreamUrl
-    this.database = join(folder, 'gateway.sqlite')
+    this.database = database
   }
 
-  static async open(): Promise<Scene> {
+  /** @param database - What the gateway's `openStore` takes; a new SQLite file when absent. */
+  static async open(database?: string): Promise<Scene> {
     const folder = mkdtempSync(join(tmpdir(), 'gateway-e2e-'))
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
     const upstream = new Upstream()
     onTestFinished(() => upstream.close())
-    return new Scene(upstream, await upstream.listen(), folder)
+    return new Scene(upstream, await upstream.listen(), database ?? join(folder, 'gateway.sqlite'))
   }
 
   options(label: string, keks: Keks, currentKekId: string): GatewayOptions {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { isPostgres } from '../open-store.ts'
 import type { Evidence } from './canary.ts'
 import { type Keks, keyEnvironment } from './keks.ts'
 
@@ -42,11 +43,15 @@ function environment(options: GatewayOptions): NodeJS.ProcessEnv {
     ...keyEnvironment(options.keks, options.currentKekId),
     NODE_NO_WARNINGS: '1',
     PORT: '0',
-    DATABASE: options.database,
+    ...databaseEnvironment(options.database),
     UPSTREAM_URL: options.upstream,
     ROOT_TOKEN: options.rootToken,
     ...options.environment,
   }
+}
+
+function databaseEnvironment(database: string): Readonly<Record<string, string>> {
+  return isPostgres(database) ? { STORE: 'postgres', DATABASE_URL: database } : { DATABASE: database }
 }
 
 /** One gateway in a process of its own. */

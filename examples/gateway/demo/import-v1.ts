@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { environmentKeys, isEnvelopeError, openVault, type SecretVault } from '@talos/envelope'
-import { openSqliteDatabase, sqliteStore } from '@talos/envelope-sqlite'
+import { openStore } from '../open-store.ts'
 import { check } from './checks.ts'
 import { type Keks, keyEnvironment } from './keks.ts'
 import { openSecrets, readRecords } from './records.ts'
@@ -56,20 +56,20 @@ function publishedRecord(): PublishedRecord {
 }
 
 async function withVault(
-  path: string,
+  database: string,
   environment: Readonly<Record<string, string>>,
   use: (vault: SecretVault) => Promise<void>,
 ): Promise<void> {
-  const database = openSqliteDatabase(path)
+  const { store, close } = await openStore(database)
   try {
     const keys = environmentKeys({ environment })
-    const vault = await openVault({ store: sqliteStore({ database }), keys, namespace: 'gateway' })
+    const vault = await openVault({ store, keys, namespace: 'gateway' })
     try {
       await use(vault)
     } finally {
       await vault.close()
     }
   } finally {
-    database.close()
+    await close()
   }
 }

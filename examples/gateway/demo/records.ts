@@ -1,6 +1,6 @@
 import { createDecipheriv, createHash } from 'node:crypto'
 import { environmentKeys, openVault, type SecretStore } from '@talos/envelope'
-import { openSqliteDatabase, sqliteStore } from '@talos/envelope-sqlite'
+import { openStore } from '../open-store.ts'
 import { type Keks, kekBytes, keyEnvironment } from './keks.ts'
 import type { Written } from './ledger.ts'
 
@@ -51,12 +51,12 @@ export function openSecrets(
   })
 }
 
-async function withStore<T>(path: string, use: (store: SecretStore) => Promise<T>): Promise<T> {
-  const database = openSqliteDatabase(path)
+async function withStore<T>(database: string, use: (store: SecretStore) => Promise<T>): Promise<T> {
+  const { store, close } = await openStore(database)
   try {
-    return await use(sqliteStore({ database }))
+    return await use(store)
   } finally {
-    database.close()
+    await close()
   }
 }
 

@@ -1,4 +1,3 @@
-import { cp } from 'node:fs/promises'
 import { check, checkSame, inParallel, until } from './checks.ts'
 import { compareRecords, compareSecrets, countByWorker } from './comparison.ts'
 import type { Keks } from './keks.ts'
@@ -43,14 +42,10 @@ export async function fill(world: World): Promise<void> {
  *
  * @returns All records as they were under v1.
  */
-export async function promote(
-  world: World,
-  keks: Keks,
-  copy: string,
-): Promise<ReadonlyMap<string, RecordFacts>> {
+export async function promote(world: World, keks: Keks): Promise<ReadonlyMap<string, RecordFacts>> {
   const { screen } = world
   await world.stop()
-  await cp(world.database, copy)
+  await world.putCopyAside()
   screen.fact('a copy of the database is put aside for the last part')
   const before = await readRecords(world.database, keks)
   check(before.size === SECRETS, `the database holds ${before.size} records`)

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { isPostgres } from '../open-store.ts'
 import type { Evidence } from './canary.ts'
 import { check, DemoFailure } from './checks.ts'
+import type { Databases } from './databases.ts'
 import { type Ending, GatewayProcess } from './gateway-process.ts'
 import type { Keks } from './keks.ts'
 import { Ledger } from './ledger.ts'
@@ -22,31 +23,40 @@ export class World {
   readonly screen: Screen
   readonly evidence: Evidence
   readonly upstream: Upstream
-  readonly database: string
-  readonly #folder: string
+  readonly #databases: Databases
   readonly #upstreamUrl: string
   #gateway: GatewayProcess | null = null
   #operator: Operator | null = null
   #starts = 0
+  #copy: string | null = null
 
   constructor(options: {
     readonly screen: Screen
     readonly evidence: Evidence
     readonly upstream: Upstream
     readonly upstreamUrl: string
-    readonly folder: string
+    readonly databases: Databases
   }) {
     this.screen = options.screen
     this.evidence = options.evidence
     this.upstream = options.upstream
     this.#upstreamUrl = options.upstreamUrl
-    this.#folder = options.folder
-    this.database = this.path('gateway.sqlite')
+    this.#databases = options.databases
     this.evidence.watch('a value', Buffer.from(this.ledger.marker))
   }
 
-  path(name: string): string {
-    return join(this.#folder, name)
+  get database(): string {
+    return this.#databases.database
+  }
+
+  /** The database as it was when a copy of it was put aside. */
+  get copy(): string {
+    check(this.#copy !== null, 'no copy was put aside')
+    return this.#copy
+  }
+
+  async putCopyAside(): Promise<void> {
+    this.#copy = await this.#databases.copy()
   }
 
   /** How many gateways were started. */
@@ -70,6 +80,7 @@ export class World {
     this.#starts += 1
     for (const id of Object.keys(keks)) this.screen.command(`export TALOS_KEK_${id}=…`)
     this.screen.command(`export TALOS_CURRENT_KEK_ID=${currentKekId}`)
+    if (isPostgres(database)) this.screen.command(`export STORE=postgres DATABASE_URL=${database}`)
     this.screen.command('node --conditions=@talos/source examples/gateway/main.ts')
     const gateway = await GatewayProcess.start({
       label: `gateway ${this.#starts}`,

@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs'
+import { cp } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Client } from 'pg'
+import { PostgresServer } from '../../../test/services/postgres-server.ts'
+import { npmPostgres } from '../../../test/services/programs.ts'
+
+/** Where the gateways of the demo keep their secrets. */
+export interface Databases {
+  /** What `openStore` takes. */
+  readonly database: string
+  /** What the demo says of it at its start; nothing for a file. */
+  readonly note: string | null
+  /** Puts a copy aside, while no gateway runs, and answers what `openStore` takes for it. */
+  copy(): Promise<string>
+}
+
+export const DATABASES: Readonly<Record<string, (folder: string) => Promise<Databases>>> = {
+  sqlite: async (folder) => {
+    const database = join(folder, 'gateway.sqlite')
+    const copy = join(folder, 'before-rotation.sqlite')
+    return {
+      database,
+      note: null,
+      async copy() {
+        await cp(database, copy)
+        return copy
+      },
+    }
+  },
+  postgres: async () => {
+    const server = await PostgresServer.start(npmPostgres())
+    process.on('exit', () => endAtOnce(server))
+    await run(server, 'CREATE DATABASE gateway')
+    return {
+      database: server.url('postgres', 'gateway'),
+      note: `PostgreSQL 18 on port ${server.port}, with its data in a temporary folder`,
+      async copy() {
+        await run(server, 'CREATE DATABASE before_rotation TEMPLATE gateway')
+        return server.url('postgres', 'before_rotation')
+      },
+    }
+  },
+}
+
+/** When a process ends there is no time to wait for anything. */
+function endAtOnce(server: PostgresServer): void {
+  const [pid = ''] = readFileSync(join(server.data, 'postmaster.pid'), 'utf8').split('\n')
+  process.kill(Number(pid), 'SIGQUIT')
+  server.remove()
+}
+
+async function run(server: PostgresServer, sql: string): Promise<void> {
+  const client = new Client(server.url())
+  await client.connect()
+  try {
+    await client.query(sql)
+  } finally {
+    await client.end()
+  }
+}
