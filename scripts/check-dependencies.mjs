@@ -221,7 +221,7 @@ function publicEntries(root) {
 }
 
 const root = resolve(process.argv[2] ?? dirname(import.meta.dirname))
-const files = globSync(['packages/*/{src,test}/**/*.ts', 'examples/**/*.ts'], {
+const files = globSync(['packages/*/{src,test}/**/*.ts', 'examples/**/*.ts', 'bench/**/*.ts'], {
   cwd: root,
   exclude: (name) => name === 'node_modules',
 })

@@ -21,10 +21,10 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
 import { packPackages } from './packing.mjs'
-import { installNode, root, runNpm, runToEnd, windows } from './tools.mjs'
+import { installNode, NEWEST_NODES, root, runNpm, runToEnd, windows } from './tools.mjs'
 
 /** The lowest that `engines` allows, and the newest of every supported line. */
-const NODE_VERSIONS = ['22.13.0', '22.23.3', '24.21.0', '26.10.0']
+const NODE_VERSIONS = ['22.13.0', ...NEWEST_NODES]
 /** What a program prints at its end: one that stops half-way may end with exit code 0. */
 const DONE = 'all of it works'
 

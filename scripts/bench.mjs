@@ -1,0 +1,42 @@
+/**
+ * Measures a suite of `bench/` on the newest Node of every supported line, one after the other.
+ *
+ *     npm run bench -- <suite> [--json] [--check] [--rounds <n>] [--node <version>]…
+ *
+ * With --json, standard output has one JSON document in one line for each Node, and nothing else.
+ */
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { installNode, NEWEST_NODES, root, windows } from './tools.mjs'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    node: { type: 'string', multiple: true, default: NEWEST_NODES },
+  },
+})
+
+function programOf(version) {
+  const folder = installNode(version)
+  if (folder !== null) return join(folder, windows ? 'node.exe' : 'node')
+  console.error(`npm has no Node ${version} for this machine: measuring on ${process.versions.node}`)
+  return process.execPath
+}
+
+const args = [
+  '--conditions=@talos/source',
+  join(root, 'bench/main.ts'),
+  ...positionals,
+  ...(values.json ? ['--json'] : []),
+  ...(values.check ? ['--check'] : []),
+  ...(values.rounds === undefined ? [] : ['--rounds', values.rounds]),
+]
+for (const program of new Set(values.node.map(programOf))) {
+  const ended = spawnSync(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
+  if (ended.error) throw ended.error
+  if (ended.status !== 0) process.exitCode = ended.status ?? 1
+}
