@@ -26,6 +26,7 @@ Every error of these packages is an \`EnvelopeError\` with a \`code\` and \`retr
 | \`DecryptError\` | \`reason\`, the check that failed, for operators only; \`kekId\` |
 | \`FormatError\` | \`reason\`, for \`ERR_ENVELOPE_MALFORMED\` |
 | \`KeyError\` | \`kekId\`; \`faults\`, all of them, for \`ERR_KEY_CONFIGURATION\` |
+| \`ProviderError\` | \`kekId\` |
 | \`StoreError\` | |
 | \`LifecycleError\` | \`reasons\` in words |
 

@@ -21,6 +21,12 @@ export const ERROR_CODES = {
     'This KEK may only unwrap: its key source marks it decrypt-only, or a key given to `import` has the same bytes.',
   ERR_KEK_MISMATCH:
     'This instance holds other bytes under a KEK id than the ones bound to it. Correct the key source.',
+  ERR_KEY_PROVIDER_UNAVAILABLE:
+    'The key provider of a KEK did not answer, is overloaded or was not waited for. Nothing was written; try again.',
+  ERR_KEY_PROVIDER_REFUSED:
+    'The key provider does not let this process use the key: a permission is missing, or the key is disabled or gone.',
+  ERR_KEY_PROVIDER_CONTRACT:
+    'The key provider answered something its contract rules out. Nothing was written. Report it to its author.',
   ERR_STORE_UNAVAILABLE: 'The store could not be reached. Certainly nothing was written; try again.',
   ERR_STORE_OUTCOME_UNKNOWN: 'The store did not answer. The write may have taken effect; repeat or re-read.',
   ERR_STORE_NOT_MIGRATED: 'The tables of the store are missing or of another version. Run its migration.',
@@ -143,6 +149,27 @@ export class KeyError extends EnvelopeError {
     super(code, message, details)
     this.kekId = details.kekId ?? null
     this.faults = details.faults ?? []
+  }
+}
+
+/** The codes of a {@link ProviderError}. */
+export type ProviderErrorCode = Extract<ErrorCode, `ERR_KEY_PROVIDER_${string}`>
+
+/**
+ * A key provider could not be asked, refused this process or broke its contract. It says nothing about an envelope: none is
+ * bad because of it. `ERR_KEY_PROVIDER_UNAVAILABLE` is retryable, the others are not.
+ */
+export class ProviderError extends EnvelopeError {
+  /** The KEK concerned; `null` in what a provider throws, which does not know it. */
+  readonly kekId: string | null
+
+  constructor(
+    code: ProviderErrorCode,
+    message: string,
+    details: { readonly cause?: unknown; readonly kekId?: string } = {},
+  ) {
+    super(code, message, { cause: details.cause, retryable: code === 'ERR_KEY_PROVIDER_UNAVAILABLE' })
+    this.kekId = details.kekId ?? null
   }
 }
 

@@ -2,7 +2,14 @@ export type { Codec, CodecOptions, EncryptionContext, EnvelopeItem, RewrapResult
 export { createCodec } from './codec/codec.ts'
 export type { EnvelopeHeader } from './codec/peek.ts'
 export { peek } from './codec/peek.ts'
-export type { DecryptReason, ErrorCode, ErrorDetails, FormatReason, KeyFault } from './errors.ts'
+export type {
+  DecryptReason,
+  ErrorCode,
+  ErrorDetails,
+  FormatReason,
+  KeyFault,
+  ProviderErrorCode,
+} from './errors.ts'
 export {
   DecryptError,
   EnvelopeError,
@@ -11,6 +18,7 @@ export {
   isEnvelopeError,
   KeyError,
   LifecycleError,
+  ProviderError,
   StoreError,
 } from './errors.ts'
 export type { EventListener, VaultEvent } from './events.ts'
@@ -21,10 +29,18 @@ export type { DirectoryKeysOptions } from './keyring/file-source.ts'
 export { directoryKeys } from './keyring/file-source.ts'
 export { generateKek } from './keyring/generate-kek.ts'
 export type { ImportKey } from './keyring/import-keys.ts'
-export type { Kek } from './keyring/kek.ts'
+export type { Kek, LocalKek } from './keyring/kek.ts'
+export type {
+  KeyProvider,
+  KeyProviderCallOptions,
+  KeyProviderName,
+  ProviderCallOptions,
+} from './keyring/key-provider.ts'
 export type { ExplicitKeysOptions, KeySource } from './keyring/key-source.ts'
 export { explicitKeys } from './keyring/key-source.ts'
 export type { Keyring } from './keyring/keyring.ts'
+export type { RemoteKek } from './keyring/remote-kek.ts'
+export type { RemoteKeks } from './keyring/remote-keks.ts'
 export type { WaitingFor, WaitingReason } from './lifecycle/promote.ts'
 export type { ReadinessReason } from './lifecycle/readiness.ts'
 export type {

@@ -1,6 +1,6 @@
 import { wrapValue } from '../src/codec/wrap.ts'
 import { encodeContext } from '../src/format/context.ts'
-import { createKek, type Kek } from '../src/keyring/kek.ts'
+import { createKek, type LocalKek } from '../src/keyring/kek.ts'
 
 /** Bytes that count up from `start`. */
 export function counting(start: number, length: number): Uint8Array {
@@ -25,10 +25,10 @@ export const KNOWN = {
     'maQQTbBY8pAa2w:QEFCQ0RFRkdISUpLDs9btJj5KWhJRj8_IYJUH_rIv_i4XyObRKyC_bANaw',
 } as const
 
-export const V1: Kek = createKek('v1', KNOWN.kekBytes)
-export const V2: Kek = createKek('v2', counting(0x80, 32))
+export const V1: LocalKek = createKek('v1', KNOWN.kekBytes)
+export const V2: LocalKek = createKek('v2', counting(0x80, 32))
 
-export function resolve(kekId: string): Kek | null {
+export function resolve(kekId: string): LocalKek | null {
   return [V1, V2].find((kek) => kek.id === kekId) ?? null
 }
 
@@ -61,6 +61,6 @@ export function flipBit(bytes: Uint8Array, bit: number): Uint8Array {
 }
 
 /** The wrap text of a fresh envelope. */
-export function freshWrap(kek: Kek, context: Readonly<Record<string, string>>): string {
+export function freshWrap(kek: LocalKek, context: Readonly<Record<string, string>>): string {
   return wrapValue(kek, Uint8Array.of(1, 2, 3), encodeContext(context)).wrap
 }

@@ -93,6 +93,11 @@ export const PROBLEMS = {
     'Service Unavailable',
     'This instance does not hold the KEK that is needed, or may not use it. GET kek-status names it.',
   ],
+  KEY_PROVIDER_UNAVAILABLE: [
+    503,
+    'Service Unavailable',
+    'The key provider of the KEK did not answer. Nothing was written; try again.',
+  ],
   VAULT_CLOSED: [503, 'Service Unavailable', 'This instance is shutting down; try another one.'],
 } as const satisfies Record<string, readonly [status: number, title: string, detail: string]>
 

@@ -9,7 +9,7 @@ import type { Kek } from '../keyring/kek.ts'
  * Finds the KEK an envelope names. `null`: this process does not hold it. `'not_allowed'`: it may not unwrap,
  * for instance because it is suspended.
  */
-export type KekResolver = (kekId: string) => Kek | 'not_allowed' | null
+export type KekResolver<K extends Kek = Kek> = (kekId: string) => K | 'not_allowed' | null
 
 /**
  * Finds the KEK of an envelope and makes the checks that need no key.
@@ -18,7 +18,7 @@ export type KekResolver = (kekId: string) => Kek | 'not_allowed' | null
  * @param fields - The envelope's fields.
  * @returns The KEK, or the first check that failed: `kek_unknown`, `kek_not_allowed`, `kek_mismatch`.
  */
-export function resolveKek(resolve: KekResolver, fields: WrapFields): Kek | DecryptReason {
+export function resolveKek<K extends Kek>(resolve: KekResolver<K>, fields: WrapFields): K | DecryptReason {
   const kek = resolve(fields.kekId)
   if (kek === null) return 'kek_unknown'
   if (kek === 'not_allowed' || kek.suite !== fields.suite) return 'kek_not_allowed'

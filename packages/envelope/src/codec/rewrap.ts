@@ -1,8 +1,10 @@
-import { DecryptError } from '../errors.ts'
+import { DecryptError, type ProviderError } from '../errors.ts'
 import type { EncodedContext } from '../format/context.ts'
 import { type FormatFault, parseWrap, serialiseWrap, type WrapFields } from '../format/envelope-v2.ts'
-import { type Kek, unwrapKeys, wrapKeys } from '../keyring/kek.ts'
+import { type Kek, type LocalKek, unwrapKeys, wrapKeys } from '../keyring/kek.ts'
+import type { ProviderCallOptions } from '../keyring/key-provider.ts'
 import { type KekResolver, resolveKek, verifyCommitment } from './kek-resolver.ts'
+import { type RemoteMove, rewrapRemotely } from './rewrap-remote.ts'
 
 /**
  * A wrap text that has been read, or the fault that kept it from being read, and the context of its value.
@@ -12,11 +14,23 @@ export interface RewrapItem {
   readonly context: EncodedContext
 }
 
+/** An item that was read without a fault. */
+type ReadItem = RewrapItem & { readonly fields: WrapFields }
+
 /** A DEK whose commitment was verified, on its way to another KEK. */
 interface VerifiedDek {
   readonly index: number
   readonly fields: WrapFields
   readonly dek: Uint8Array
+}
+
+/** What became of one item: the new wrap text, or what stood in the way. */
+export type RewrapOutcome = string | DecryptError | ProviderError
+
+/** A wrap text and the whole context of its value. */
+export interface WrapInContext {
+  readonly wrap: string
+  readonly context: EncodedContext
 }
 
 /**
@@ -30,27 +44,45 @@ interface VerifiedDek {
  * @throws DecryptError `ERR_DECRYPT_FAILED` with the first check that failed, up to and including the
  * commitment.
  */
-export function rewrapKey(resolve: KekResolver, target: Kek, wrap: string, context: EncodedContext): string {
+export function rewrapKey(
+  resolve: KekResolver<LocalKek>,
+  target: LocalKek,
+  wrap: string,
+  context: EncodedContext,
+): string {
   const [outcome] = rewrapKeys(resolve, target, [{ wrap, context }])
   if (typeof outcome === 'string') return outcome
   throw outcome
 }
 
 /**
- * Moves many DEKs under another KEK, at a fraction of the cost of moving them one by one.
+ * Moves many DEKs under another KEK, between local ones at a fraction of the cost of moving them one by one.
  *
  * @param resolve - Finds a KEK by its id.
  * @param target - The KEK to wrap the DEKs under. Whether it may be used for that is the caller's to know.
  * @param items - Any number of wrap texts with the whole contexts of their values.
- * @returns For each item, in order, what {@link rewrapKey} returns or throws.
+ * @param options - When to give up a key provider, for each item.
+ * @returns For each item, in order, the new wrap text or the error; at once where no remote KEK has a part in it.
  */
+export function rewrapKeys(
+  resolve: KekResolver<LocalKek>,
+  target: LocalKek,
+  items: readonly WrapInContext[],
+): readonly (string | DecryptError)[]
 export function rewrapKeys(
   resolve: KekResolver,
   target: Kek,
-  items: readonly { readonly wrap: string; readonly context: EncodedContext }[],
-): readonly (string | DecryptError)[] {
+  items: readonly WrapInContext[],
+  options?: ProviderCallOptions,
+): readonly RewrapOutcome[] | Promise<readonly RewrapOutcome[]>
+export function rewrapKeys(
+  resolve: KekResolver,
+  target: Kek,
+  items: readonly WrapInContext[],
+  options: ProviderCallOptions = {},
+): readonly RewrapOutcome[] | Promise<readonly RewrapOutcome[]> {
   const parsed = items.map(({ wrap, context }) => ({ fields: parseWrap(wrap, null), context }))
-  return rewrapParsed(resolve, target, parsed)
+  return rewrapParsed(resolve, target, parsed, options)
 }
 
 /**
@@ -59,19 +91,36 @@ export function rewrapKeys(
  * @param resolve - Finds a KEK by its id.
  * @param target - The KEK to wrap the DEKs under.
  * @param items - Any number of items.
+ * @param options - When to give up a key provider, for each item.
  * @returns For each item, in order, the new wrap text or the error.
  */
 export function rewrapParsed(
   resolve: KekResolver,
   target: Kek,
   items: readonly RewrapItem[],
-): readonly (string | DecryptError)[] {
-  const outcomes = new Array<string | DecryptError>(items.length)
+  options: ProviderCallOptions,
+): readonly RewrapOutcome[] | Promise<readonly RewrapOutcome[]> {
+  const outcomes = new Array<RewrapOutcome>(items.length)
+  const local = new Map<LocalKek, readonly number[]>()
+  const moves: RemoteMove[] = []
+  for (const [kek, indexes] of groupByKek(resolve, items, outcomes)) {
+    if (kek.suite === '0001' && target.suite === '0001') local.set(kek, indexes)
+    else for (const index of indexes) moves.push({ index, kek, ...(items[index] as ReadItem) })
+  }
+  if (target.suite === '0001') rewrapLocally(target, local, items, outcomes)
+  if (moves.length === 0) return outcomes
+  return rewrapRemotely(target, moves, outcomes, options).then(() => outcomes)
+}
+
+function rewrapLocally(
+  target: LocalKek,
+  groups: ReadonlyMap<LocalKek, readonly number[]>,
+  items: readonly RewrapItem[],
+  outcomes: RewrapOutcome[],
+): void {
   const verified: VerifiedDek[] = []
   try {
-    for (const [kek, indexes] of groupByKek(resolve, items, outcomes)) {
-      unwrapGroup(kek, indexes, items, outcomes, verified)
-    }
+    for (const [kek, indexes] of groups) unwrapGroup(kek, indexes, items, outcomes, verified)
     const wrappedDeks = wrapKeys(
       target,
       verified.map(({ dek }) => dek),
@@ -84,16 +133,15 @@ export function rewrapParsed(
   } finally {
     for (const { dek } of verified) dek.fill(0)
   }
-  return outcomes
 }
 
 /**
- * Sorts the items by the KEK they are under; those that end before the AES-KW check get their outcome here.
+ * Sorts the items by the KEK they are under; those that end before their DEK is unwrapped get their outcome here.
  */
 function groupByKek(
   resolve: KekResolver,
   items: readonly RewrapItem[],
-  outcomes: (string | DecryptError)[],
+  outcomes: RewrapOutcome[],
 ): ReadonlyMap<Kek, number[]> {
   const groups = new Map<Kek, number[]>()
   for (const [index, { fields }] of items.entries()) {
@@ -110,14 +158,14 @@ function groupByKek(
 }
 
 function unwrapGroup(
-  kek: Kek,
+  kek: LocalKek,
   indexes: readonly number[],
   items: readonly RewrapItem[],
-  outcomes: (string | DecryptError)[],
+  outcomes: RewrapOutcome[],
   verified: VerifiedDek[],
 ): void {
   // groupByKek puts no item with a fault into a group.
-  const group = indexes.map((index) => items[index] as RewrapItem & { readonly fields: WrapFields })
+  const group = indexes.map((index) => items[index] as ReadItem)
   const deks = unwrapKeys(
     kek,
     group.map(({ fields }) => fields.wrappedDek),

@@ -4,7 +4,9 @@ import { drawValueRandomness } from '../crypto/random.ts'
 import { FormatError } from '../errors.ts'
 import type { EncodedContext } from '../format/context.ts'
 import { MAX_VALUE_BYTES, serialiseWrap } from '../format/envelope-v2.ts'
-import { type Kek, wrapKey } from '../keyring/kek.ts'
+import { type Kek, type LocalKek, wrapKey } from '../keyring/kek.ts'
+import type { ProviderCallOptions } from '../keyring/key-provider.ts'
+import { type RemoteKek, wrapKeyRemotely } from '../keyring/remote-kek.ts'
 
 /** The two forms in which stores keep an envelope. */
 export interface WrappedValue {
@@ -20,11 +22,26 @@ export interface WrappedValue {
  * @param kek - The KEK to wrap the DEK under. Whether it may be used for that is the caller's to know.
  * @param value - At most 1 MiB.
  * @param context - The whole encryption context.
- * @returns The envelope in its two forms. No two calls give the same wrap text.
+ * @param options - When to give up a key provider.
+ * @returns The envelope in its two forms, at once under a local KEK. No two calls give the same wrap text.
  * @throws FormatError `ERR_VALUE_TOO_LARGE`.
+ * @throws ProviderError `ERR_KEY_PROVIDER_…`.
  */
-export function wrapValue(kek: Kek, value: Uint8Array, context: EncodedContext): WrappedValue {
+export function wrapValue(kek: LocalKek, value: Uint8Array, context: EncodedContext): WrappedValue
+export function wrapValue(
+  kek: Kek,
+  value: Uint8Array,
+  context: EncodedContext,
+  options?: ProviderCallOptions,
+): WrappedValue | Promise<WrappedValue>
+export function wrapValue(
+  kek: Kek,
+  value: Uint8Array,
+  context: EncodedContext,
+  options: ProviderCallOptions = {},
+): WrappedValue | Promise<WrappedValue> {
   checkValueSize(value.length, MAX_VALUE_BYTES)
+  if (kek.suite === '0002') return wrapRemotely(kek, value, context, options)
   const { dek, nonce } = drawValueRandomness()
   try {
     return sealWith(kek, dek, nonce, value, context)
@@ -46,7 +63,7 @@ export function wrapValue(kek: Kek, value: Uint8Array, context: EncodedContext):
  * @returns The envelope in its two forms.
  */
 export function sealWith(
-  kek: Kek,
+  kek: LocalKek,
   dek: Uint8Array,
   nonce: Uint8Array,
   value: Uint8Array,
@@ -59,6 +76,26 @@ export function sealWith(
     return { wrap, sealed: seal(encKey, nonce, context, value) }
   } finally {
     encKey.fill(0)
+  }
+}
+
+async function wrapRemotely(
+  kek: RemoteKek,
+  value: Uint8Array,
+  context: EncodedContext,
+  options: ProviderCallOptions,
+): Promise<WrappedValue> {
+  const { dek, nonce } = drawValueRandomness()
+  try {
+    const { encKey, commit } = deriveKeys(dek, context)
+    // Sealed before the provider is waited for: the caller's bytes are read now, and the payload's key is gone.
+    const sealed = seal(encKey, nonce, context, value)
+    encKey.fill(0)
+    const wrappedDek = await wrapKeyRemotely(kek, dek, options)
+    const { id: kekId, suite, fingerprint } = kek
+    return { wrap: serialiseWrap({ kekId, suite, fingerprint, commit, wrappedDek }), sealed }
+  } finally {
+    dek.fill(0)
   }
 }
 

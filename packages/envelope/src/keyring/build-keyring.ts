@@ -1,25 +1,28 @@
 import { equalConstantTime } from '../crypto/digest.ts'
 import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { KeyError, type KeyFault } from '../errors.ts'
-import { isKekId } from '../format/envelope-v2.ts'
 import { createKek, type Kek, passesSelfTest } from './kek.ts'
 import type { Unreadable } from './kek-file.ts'
+import {
+  faultOfId,
+  faultOfReference,
+  hasShapeOfId,
+  isReserved,
+  nameOfPlace,
+  type Place,
+} from './kek-place.ts'
 import { kekByteFaults, readKekText } from './kek-text.ts'
+import { type KeyProvider, keyNameFaults } from './key-provider.ts'
 import { createKeyring, type Keyring } from './keyring.ts'
+import { createRemoteKek } from './remote-kek.ts'
 
 /** One KEK as a key source found it. */
 export interface ConfiguredKek {
   /** The id as written; it may be no KEK id. */
   readonly id: string
-  /** What the place it was found in is called, around the id: `TALOS_KEK_` and, for the name of a file, `_FILE`. */
   readonly place: Place
-  /** The bytes, a text that is still to be read, or what kept the key source from it. */
-  readonly value: SecretBytes | string | Unreadable
-}
-
-interface Place {
-  readonly before: string
-  readonly after: string
+  /** The bytes, a text that is still to be read, the provider of the key, or what kept the key source from it. */
+  readonly value: SecretBytes | string | KeyProvider | Unreadable
 }
 
 /** Everything a key source found, and what it calls the places where it found it. */
@@ -41,7 +44,7 @@ export interface KeyConfiguration {
 interface CheckedKek {
   readonly id: string
   readonly variable: string
-  readonly bytes: SecretBytes
+  readonly value: SecretBytes | KeyProvider
 }
 
 /**
@@ -49,17 +52,17 @@ interface CheckedKek {
  * find the next one with the next restart.
  *
  * @param configuration - What the key source found.
- * @returns The keyring. Each KEK in it has passed its self-test.
+ * @returns The keyring. Each local KEK in it has passed its self-test; no key provider was asked anything.
  * @throws KeyError `ERR_KEY_CONFIGURATION` with all `faults`. They name places and ids, never a value: an id
  * is shown only where it has the form of one, because what stands in its place may be a key.
  */
 export function buildKeyring(configuration: KeyConfiguration): Keyring {
   const faults: KeyFault[] = [...(configuration.faults ?? [])]
   const checked = checkKeks(configuration, faults)
-  checkSameBytes(checked, faults)
+  checkSameKeys(checked, faults)
   checkReferences(configuration, faults)
   const keks = checked.map((entry) => loadKek(entry, faults))
-  for (const { bytes } of checked) bytes.clear()
+  for (const { value } of checked) if (value instanceof SecretBytes) value.clear()
   if (faults.length > 0) throw configurationError(faults)
   return createKeyring(keks, configuration.currentKekId ?? '', configuration.decryptOnlyKekIds)
 }
@@ -97,68 +100,43 @@ function checkKeks(configuration: KeyConfiguration, faults: KeyFault[]): Checked
     // What stands there is a path, and everything to say about it as a key would mislead.
     if (isReserved(id)) continue
     const read = typeof value === 'string' ? readKekText(value) : value
-    const valueFaults = read instanceof SecretBytes ? read.use(kekByteFaults) : read.faults
+    const valueFaults = faultsOfValue(read)
     for (const fault of valueFaults) faults.push({ variable, fault })
     const first = variables.get(id)
     if (first !== undefined) {
       faults.push({ variable, fault: `gives KEK ${id} a second time, after ${first}: keep one of them` })
     }
     if (idFault === null) variables.set(id, first ?? variable)
-    if (!(read instanceof SecretBytes)) continue
+    if ('faults' in read) continue
     if (idFault === null && first === undefined && valueFaults.length === 0) {
-      checked.push({ id, variable, bytes: read })
-    } else {
+      checked.push({ id, variable, value: read })
+    } else if (read instanceof SecretBytes) {
       read.clear()
     }
   }
   return checked
 }
 
-function nameOfPlace({ before, after }: Place, id: string): string {
-  return before + id + after
+function faultsOfValue(value: SecretBytes | KeyProvider | Unreadable): readonly string[] {
+  if (value instanceof SecretBytes) return value.use(kekByteFaults)
+  return 'faults' in value ? value.faults : keyNameFaults(value)
 }
 
-/**
- * Whether a text could be meant as an id, so that it can be shown. A KEK has 43 characters and never could.
- */
-function hasShapeOfId(text: string): boolean {
-  return isKekId(text.toLowerCase().replace(/_file$/, ''))
-}
-
-function isReserved(id: string): boolean {
-  return id.toLowerCase().endsWith('_file')
-}
-
-function faultOfId(id: string, place: Place, ids: ReadonlySet<string>): string | null {
-  if (isKekId(id)) return null
-  if (isReserved(id)) {
-    return 'has an id that ends in _file: such ids are reserved. The name of a variable with a path ends in _FILE'
+function checkSameKeys(checked: readonly CheckedKek[], faults: KeyFault[]): void {
+  for (const [index, { variable, value }] of checked.entries()) {
+    const twin = checked.slice(0, index).find((other) => isSameKey(value, other.value))
+    if (twin === undefined) continue
+    const what = value instanceof SecretBytes ? 'holds the same bytes' : 'names the same key'
+    faults.push({ variable, fault: `${what} as ${twin.variable}: each id needs a key of its own` })
   }
-  if (!hasShapeOfId(id)) {
-    return (
-      `has an id of ${id.length} characters that is no KEK id, so it is not shown: ` +
-      'ids are 1 to 32 of a-z, 0-9, - and _ and begin with a letter or digit'
-    )
-  }
-  const lowerCase = id.toLowerCase()
-  const spelling = nameOfPlace(place, lowerCase)
-  return ids.has(lowerCase)
-    ? `has an id that differs from ${spelling} in case only: keep one of them, in lower case`
-    : `has an upper-case id: spell it ${spelling}`
 }
 
-function checkSameBytes(checked: readonly CheckedKek[], faults: KeyFault[]): void {
-  for (const [index, { variable, bytes }] of checked.entries()) {
-    const twin = checked
-      .slice(0, index)
-      .find((other) => bytes.use((left) => other.bytes.use((right) => equalConstantTime(left, right))))
-    if (twin !== undefined) {
-      faults.push({
-        variable,
-        fault: `holds the same bytes as ${twin.variable}: each id needs a key of its own`,
-      })
-    }
+function isSameKey(left: CheckedKek['value'], right: CheckedKek['value']): boolean {
+  if (left instanceof SecretBytes) {
+    if (!(right instanceof SecretBytes)) return false
+    return left.use((bytes) => right.use((others) => equalConstantTime(bytes, others)))
   }
+  return !(right instanceof SecretBytes) && left.provider === right.provider && left.key === right.key
 }
 
 function checkReferences(configuration: KeyConfiguration, faults: KeyFault[]): void {
@@ -185,22 +163,9 @@ function checkReferences(configuration: KeyConfiguration, faults: KeyFault[]): v
   }
 }
 
-function faultOfReference(
-  id: string,
-  verb: 'names' | 'lists',
-  isKnown: (id: string) => boolean,
-): string | null {
-  if (id === '')
-    return verb === 'names' ? 'is empty: name the id of the KEK to wrap under' : 'lists an empty id'
-  if (id.trim() !== id) return `${verb} an id with white space around it: remove it`
-  if (isKekId(id)) return isKnown(id) ? null : `${verb} ${id}, which is not among the configured KEKs`
-  const lowerCase = id.toLowerCase()
-  if (isKekId(lowerCase)) return `${verb} an upper-case id: spell it ${lowerCase}`
-  return `${verb} a text of ${id.length} characters that is no KEK id, so it is not shown`
-}
-
-function loadKek({ id, variable, bytes }: CheckedKek, faults: KeyFault[]): Kek {
-  const kek = bytes.use((keyBytes) => createKek(id, keyBytes))
+function loadKek({ id, variable, value }: CheckedKek, faults: KeyFault[]): Kek {
+  if (!(value instanceof SecretBytes)) return createRemoteKek(id, value)
+  const kek = value.use((keyBytes) => createKek(id, keyBytes))
   if (!passesSelfTest(kek)) {
     faults.push({ variable, fault: 'failed its self-test: a fresh key that it wrapped did not come back' })
   }

@@ -2,6 +2,7 @@ import { buildKeyring, type ConfiguredKek, type KeyConfiguration } from './build
 import { readKekDirectory } from './file-source.ts'
 import { readKekFile } from './kek-file.ts'
 import type { KeySource } from './key-source.ts'
+import { configuredRemoteKeks, type RemoteKeks } from './remote-keks.ts'
 
 /** Options of {@link environmentKeys}. */
 export interface EnvironmentKeysOptions {
@@ -9,6 +10,8 @@ export interface EnvironmentKeysOptions {
   readonly prefix?: string
   /** The variables. @defaultValue `process.env`, read at each `load()` */
   readonly environment?: Environment
+  /** KEK id to key provider, for KEKs that never leave one. @defaultValue none */
+  readonly remoteKeks?: RemoteKeks
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -31,21 +34,22 @@ const FILE = '_FILE'
  * Any other variable that is set but empty is a fault: it is what remains when a secret was not injected. So is
  * a KEK that is given twice.
  *
- * @param options - Another prefix or environment.
+ * @param options - Another prefix or environment, and KEKs of key providers.
  * @returns The key source. Faults are reported by `load()`, all at once; none holds a value or a path.
- * @throws TypeError when the prefix is not the beginning of a variable's name.
+ * @throws TypeError when the prefix is not the beginning of a variable's name, or a remote KEK has no key provider.
  */
 export function environmentKeys(options: EnvironmentKeysOptions = {}): KeySource {
   const { prefix = 'TALOS', environment = process.env } = options
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(prefix)) {
     throw new TypeError('The prefix of environment variables is made of letters, digits and _.')
   }
+  const remote = configuredRemoteKeks(options.remoteKeks)
   return {
     async load({ signal } = {}) {
       signal?.throwIfAborted()
       const configuration = await readEnvironment(prefix, environment)
       signal?.throwIfAborted()
-      return buildKeyring(configuration)
+      return buildKeyring({ ...configuration, keks: [...configuration.keks, ...remote] })
     },
   }
 }

@@ -4,6 +4,7 @@ import { isKekId } from '../format/envelope-v2.ts'
 import { buildKeyring, type ConfiguredKek } from './build-keyring.ts'
 import { describeFileError, readKekFile } from './kek-file.ts'
 import type { KeySource } from './key-source.ts'
+import { configuredRemoteKeks, type RemoteKeks } from './remote-keks.ts'
 
 /** What {@link directoryKeys} is given. */
 export interface DirectoryKeysOptions {
@@ -13,6 +14,8 @@ export interface DirectoryKeysOptions {
   readonly currentKekId: string
   /** Ids that are never wrapped under, whatever the store says. @defaultValue none */
   readonly decryptOnlyKekIds?: readonly string[]
+  /** KEK id to key provider, for KEKs that never leave one. @defaultValue none */
+  readonly remoteKeks?: RemoteKeks
 }
 
 /** What a directory of KEKs holds. */
@@ -45,13 +48,14 @@ export function directoryKeys(options: DirectoryKeysOptions): KeySource {
     throw new TypeError('decryptOnlyKekIds must be an array of texts.')
   }
   const ids = [...decryptOnlyKekIds]
+  const remote = configuredRemoteKeks(options.remoteKeks)
   return {
     async load({ signal } = {}) {
       signal?.throwIfAborted()
       const { keks, faults } = await readKekDirectory(path, 'path')
       signal?.throwIfAborted()
       return buildKeyring({
-        keks,
+        keks: [...keks, ...remote],
         faults,
         currentKekId,
         decryptOnlyKekIds: ids,

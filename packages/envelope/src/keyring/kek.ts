@@ -4,6 +4,7 @@ import { unwrapKeyBytes, wrapKeyBytes } from '../crypto/key-wrap.ts'
 import { unwrapKeyBatch, wrapKeyBatch } from '../crypto/key-wrap-batch.ts'
 import { drawKey, KEY_BYTES } from '../crypto/random.ts'
 import { type SecretKey, secretKey } from '../crypto/secret-key.ts'
+import type { RemoteKek } from './remote-kek.ts'
 
 /** Length of `kek_fp` in bytes. All 40 bytes of that wrap would be a wrapped DEK that everybody knows. */
 const FINGERPRINT_BYTES = 8
@@ -11,14 +12,17 @@ const FINGERPRINT_BYTES = 8
 /** Wrapped under a KEK to tell it from another one. */
 const FINGERPRINT_INPUT = sha256(utf8('talos-envelope/v2 kek-fingerprint'))
 
-let keyOf: (kek: Kek) => SecretKey
-let makeKek: (id: string, key: SecretKey) => Kek
+let keyOf: (kek: LocalKek) => SecretKey
+let makeKek: (id: string, key: SecretKey) => LocalKek
+
+/** A key encryption key: one whose bytes this process holds, or one that never leaves its key provider. */
+export type Kek = LocalKek | RemoteKek
 
 /**
- * A key encryption key that this process holds. It shows its id and its fingerprint and nothing else, however
+ * A key encryption key whose bytes this process holds. It shows its id and its fingerprint and nothing else, however
  * it is printed; the key itself is out of reach of every property, reflection and copy.
  */
-export class Kek {
+export class LocalKek {
   /** `[a-z0-9][a-z0-9_-]{0,31}`, not ending in `_file`. */
   readonly id: string
   /** 16 lowercase hexadecimal digits: the first 8 bytes of a constant wrapped under this KEK. Public. */
@@ -29,7 +33,7 @@ export class Kek {
 
   static {
     keyOf = (kek) => kek.#key
-    makeKek = (id, key) => new Kek(id, key)
+    makeKek = (id, key) => new LocalKek(id, key)
   }
 
   private constructor(id: string, key: SecretKey) {
@@ -62,7 +66,7 @@ export class Kek {
  * @returns The KEK.
  * @throws RangeError when there are not 32 bytes.
  */
-export function createKek(id: string, bytes: Uint8Array): Kek {
+export function createKek(id: string, bytes: Uint8Array): LocalKek {
   if (bytes.length !== KEY_BYTES) throw new RangeError(`A KEK has ${KEY_BYTES} bytes.`)
   return makeKek(id, secretKey(bytes))
 }
@@ -74,7 +78,7 @@ export function createKek(id: string, bytes: Uint8Array): Kek {
  * @param dek - 32 bytes.
  * @returns 40 bytes.
  */
-export function wrapKey(kek: Kek, dek: Uint8Array): Uint8Array {
+export function wrapKey(kek: LocalKek, dek: Uint8Array): Uint8Array {
   return wrapKeyBytes(keyOf(kek), dek)
 }
 
@@ -85,7 +89,7 @@ export function wrapKey(kek: Kek, dek: Uint8Array): Uint8Array {
  * @param wrappedDek - 40 bytes.
  * @returns 32 bytes, to be cleared after use, or `null` when the check of AES-KW fails.
  */
-export function unwrapKey(kek: Kek, wrappedDek: Uint8Array): Uint8Array | null {
+export function unwrapKey(kek: LocalKek, wrappedDek: Uint8Array): Uint8Array | null {
   return unwrapKeyBytes(keyOf(kek), wrappedDek)
 }
 
@@ -96,7 +100,7 @@ export function unwrapKey(kek: Kek, wrappedDek: Uint8Array): Uint8Array | null {
  * @param deks - 32 bytes each.
  * @returns For each, in order, what {@link wrapKey} returns.
  */
-export function wrapKeys(kek: Kek, deks: readonly Uint8Array[]): readonly Uint8Array[] {
+export function wrapKeys(kek: LocalKek, deks: readonly Uint8Array[]): readonly Uint8Array[] {
   return wrapKeyBatch(keyOf(kek), deks)
 }
 
@@ -107,7 +111,10 @@ export function wrapKeys(kek: Kek, deks: readonly Uint8Array[]): readonly Uint8A
  * @param wrappedDeks - 40 bytes each.
  * @returns For each, in order, what {@link unwrapKey} returns.
  */
-export function unwrapKeys(kek: Kek, wrappedDeks: readonly Uint8Array[]): readonly (Uint8Array | null)[] {
+export function unwrapKeys(
+  kek: LocalKek,
+  wrappedDeks: readonly Uint8Array[],
+): readonly (Uint8Array | null)[] {
   return unwrapKeyBatch(keyOf(kek), wrappedDeks)
 }
 
@@ -118,7 +125,7 @@ export function unwrapKeys(kek: Kek, wrappedDeks: readonly Uint8Array[]): readon
  * @param kek - The KEK.
  * @returns Whether the KEK gives back what it wrapped and is the one its fingerprint names.
  */
-export function passesSelfTest(kek: Kek): boolean {
+export function passesSelfTest(kek: LocalKek): boolean {
   const dek = drawKey()
   const unwrapped = unwrapKey(kek, wrapKey(kek, dek))
   const returned = unwrapped !== null && equalConstantTime(unwrapped, dek)

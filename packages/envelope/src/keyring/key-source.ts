@@ -1,5 +1,6 @@
 import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { buildKeyring } from './build-keyring.ts'
+import { checkKeyProvider, type KeyProvider } from './key-provider.ts'
 import type { Keyring } from './keyring.ts'
 
 /**
@@ -23,18 +24,22 @@ const PLACE = { before: 'keks.', after: '' }
 export interface ExplicitKeysOptions {
   /** The id of the KEK to wrap under. */
   readonly currentKekId: string
-  /** KEK id to 32 bytes. Not text: how a text is decoded is the caller's decision. */
-  readonly keks: Readonly<Record<string, Uint8Array>>
+  /**
+   * KEK id to 32 bytes, or to the key provider of a KEK that never leaves it. Not text: how a text is decoded is the
+   * caller's decision.
+   */
+  readonly keks: Readonly<Record<string, Uint8Array | KeyProvider>>
   /** Ids that are never wrapped under, whatever the store says. @defaultValue none */
   readonly decryptOnlyKekIds?: readonly string[]
 }
 
 /**
- * Makes a key source of bytes that the program already holds, such as those of a secret manager's client.
+ * Makes a key source of bytes that the program already holds, such as those of a secret manager's client, and of key
+ * providers, in any mixture.
  *
- * @param options - Ids and bytes. The bytes are copied; the caller may clear them afterwards.
+ * @param options - Ids and keys. Bytes are copied; the caller may clear them afterwards.
  * @returns The key source. Faults of the keys are reported by `load()`, all at once.
- * @throws TypeError when a KEK is not a `Uint8Array` or an id is not text.
+ * @throws TypeError when a KEK is neither a `Uint8Array` nor a key provider, or an id is not text.
  */
 export function explicitKeys(options: ExplicitKeysOptions): KeySource {
   const { currentKekId, decryptOnlyKekIds = [] } = options
@@ -42,9 +47,12 @@ export function explicitKeys(options: ExplicitKeysOptions): KeySource {
   if (!Array.isArray(decryptOnlyKekIds) || decryptOnlyKekIds.some((id) => typeof id !== 'string')) {
     throw new TypeError('decryptOnlyKekIds must be an array of texts.')
   }
-  const copies = Object.entries(options.keks).map(([id, bytes]) => {
-    if (!(bytes instanceof Uint8Array)) throw new TypeError('Each KEK must be a Uint8Array of 32 bytes.')
-    return { id, bytes: new SecretBytes(bytes) }
+  const copies = Object.entries(options.keks).map(([id, kek]) => {
+    if (kek instanceof Uint8Array) return { id, key: new SecretBytes(kek) }
+    if (typeof kek !== 'object')
+      throw new TypeError('Each KEK is a Uint8Array of 32 bytes or a key provider.')
+    checkKeyProvider(kek)
+    return { id, key: kek }
   })
   const ids = [...decryptOnlyKekIds]
   return {
@@ -52,10 +60,10 @@ export function explicitKeys(options: ExplicitKeysOptions): KeySource {
       signal?.throwIfAborted()
       return buildKeyring({
         // Building clears what it is given, and the source may be loaded again.
-        keks: copies.map(({ id, bytes }) => ({
+        keks: copies.map(({ id, key }) => ({
           id,
           place: PLACE,
-          value: bytes.use((borrowed) => new SecretBytes(borrowed)),
+          value: key instanceof SecretBytes ? key.use((borrowed) => new SecretBytes(borrowed)) : key,
         })),
         currentKekId,
         decryptOnlyKekIds: ids,

@@ -6,6 +6,8 @@ export interface HeldKek {
   readonly fingerprint: string
   /** Whether the instance may wrap under it: its key source allows that, and no import was given the same bytes. */
   readonly mayWrap: boolean
+  /** Whether it has passed its self-test there. @defaultValue true: reports of versions without remote KEKs lack it */
+  readonly tested?: boolean
 }
 
 /** What one instance says of itself, renewed with every heartbeat. */

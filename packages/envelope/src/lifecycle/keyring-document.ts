@@ -6,6 +6,7 @@ import { isLegalTransition, type KekState } from './kek-state.ts'
 export interface KekEntry {
   /** The fingerprint bound to the id when it was promoted: 16 hexadecimal digits. */
   readonly fingerprint: string
+  /** How it wraps: four hexadecimal digits, `0001` or `0002`. */
   readonly suite: string
   readonly state: KekState
   /** RFC 3339 UTC. */
@@ -26,6 +27,7 @@ export interface KeyringDocument {
 
 const FORMAT = 1
 const FINGERPRINT = /^[0-9a-f]{16}$/
+const SUITE = /^[0-9a-f]{4}$/
 
 /** The KEK that new values are wrapped under. */
 export function currentKekId(document: KeyringDocument): string {
@@ -121,7 +123,8 @@ function parseEntry(id: string, value: unknown): KekEntry {
     throw damaged('a fingerprint is malformed')
   if (state !== 'current' && state !== 'decrypt-only')
     throw damaged('a KEK is in a state this version does not know')
-  if (typeof suite !== 'string' || typeof promotedAt !== 'string') throw damaged('an entry lacks a member')
+  if (typeof suite !== 'string' || !SUITE.test(suite)) throw damaged('a suite is malformed')
+  if (typeof promotedAt !== 'string') throw damaged('an entry lacks a member')
   if (fencedAt !== null && typeof fencedAt !== 'string') throw damaged('an entry lacks a member')
   return { fingerprint, suite, state, promotedAt, fencedAt }
 }

@@ -1,6 +1,7 @@
 import { isEnvelopeError } from '../errors.ts'
 import type { EventListener } from '../events.ts'
 import type { Keyring } from '../keyring/keyring.ts'
+import { isTested, testRemoteKek } from '../keyring/remote-kek.ts'
 import { type Runtime, type Timer, timestamp } from '../runtime.ts'
 import type { CallOptions, Page, SecretHeader, SecretStore } from '../store/secret-store.ts'
 import type { Fleet, HeldKek, InstanceReport } from './fleet.ts'
@@ -14,6 +15,7 @@ import {
   readinessReasons,
   STATE_LOST_MESSAGE,
 } from './readiness.ts'
+import { SelfTests } from './self-tests.ts'
 
 export interface MembershipOptions {
   readonly store: SecretStore
@@ -46,6 +48,7 @@ const BEATS_BETWEEN_CHECKS = 6
 export class Membership {
   readonly #with: MembershipOptions
   readonly #startedAt: string
+  readonly #selfTests: SelfTests
   #timer: Timer | null = null
   #beating: Promise<void> | null = null
   #left = false
@@ -59,6 +62,7 @@ export class Membership {
   constructor(options: MembershipOptions) {
     this.#with = options
     this.#startedAt = timestamp(options.runtime)
+    this.#selfTests = new SelfTests(options.keyring)
   }
 
   /** Why this instance is not ready, by its last look; empty when it is. */
@@ -66,8 +70,16 @@ export class Membership {
     return this.#reasons
   }
 
+  /** Things about this instance's KEKs that do not affect readiness, in words. */
+  get notices(): readonly string[] {
+    return this.#selfTests.notices
+  }
+
   /** Joins the fleet; from here on a heartbeat runs until `leave`. */
   async join(options: CallOptions): Promise<void> {
+    // Waited for, so that a KEK that passes at once is promoted at once; a provider that is away delays no more than this.
+    const mostMs = this.#with.leaseMs / 3
+    await this.#selfTests.run({ ...options, timeoutMs: Math.min(options.timeoutMs ?? mostMs, mostMs) })
     await this.#beat(options)
     this.#schedule()
   }
@@ -76,6 +88,7 @@ export class Membership {
   async leave(): Promise<void> {
     this.#left = true
     this.#timer?.cancel()
+    this.#selfTests.stop()
     await this.#beating
     await this.#with.fleet.goodbye({})
   }
@@ -144,6 +157,8 @@ export class Membership {
   #schedule(): void {
     if (this.#left) return
     this.#timer = this.#with.runtime.timer(() => {
+      // Not waited for: a heartbeat must not be late because a provider is.
+      void this.#selfTests.run({ timeoutMs: this.#with.leaseMs })
       this.#beating = this.#beat({})
         .catch((error: unknown) => this.#fault(error))
         .finally(() => this.#schedule())
@@ -168,6 +183,8 @@ export class Membership {
     const { store, state, keyring, namespace, runtime } = this.#with
     const kek = keyring.get(keyring.wishedKekId)
     if (kek === undefined || (await holdsRecords(store, options))) return null
+    // With nothing to serve yet there is no reason to begin with a KEK that may not work.
+    if (kek.suite === '0002' && !isTested(kek)) await testRemoteKek(kek, options)
     const { incarnation } = await store.identify(options)
     const { id: kekId, fingerprint, suite } = kek
     const first = { namespace, incarnation, kekId, fingerprint, suite, at: timestamp(runtime) }
@@ -236,7 +253,9 @@ export class Membership {
     const { keyring, mayWrap, state, instanceId, leaseMs, runtime } = this.#with
     const keks = keyring.ids.flatMap((id): [string, HeldKek][] => {
       const kek = keyring.get(id)
-      return kek === undefined ? [] : [[id, { fingerprint: kek.fingerprint, mayWrap: mayWrap(id) }]]
+      if (kek === undefined) return []
+      const held = { fingerprint: kek.fingerprint, mayWrap: mayWrap(id) }
+      return [[id, kek.suite === '0002' ? { ...held, tested: isTested(kek) } : held]]
     })
     return {
       instanceId,

@@ -2,7 +2,7 @@ import type { HeldKek, InstanceReport } from './fleet.ts'
 import { currentKekId, type KeyringDocument, kekEntry } from './keyring-document.ts'
 
 /** Why an instance keeps a KEK from becoming current. */
-export type WaitingReason = 'kek_missing' | 'other_bytes' | 'decrypt_only' | 'other_wish'
+export type WaitingReason = 'kek_missing' | 'other_bytes' | 'decrypt_only' | 'untested' | 'other_wish'
 
 /** An instance that a promotion waits for. */
 export interface WaitingFor {
@@ -112,6 +112,12 @@ function obstacle(
       `${instance.process} marks KEK "${kek.id}" as decrypt-only. Take it off that list and restart; where it is on none, ` +
       'the same bytes were given to import, and a new KEK is needed.'
     return { ...who, reason: 'decrypt_only', message }
+  }
+  if (held.tested === false) {
+    const message =
+      `${instance.process} has not yet wrapped and unwrapped a fresh key with the key provider of KEK "${kek.id}". It tries ` +
+      'again with every heartbeat; see that it reaches the provider and may use the key.'
+    return { ...who, reason: 'untested', message }
   }
   const wish = instance.wishedKekId
   if (wish !== kek.id && kekEntry(document, wish) === undefined) {

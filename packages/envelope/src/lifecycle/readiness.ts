@@ -20,8 +20,9 @@ export type Holding = 'held' | 'missing' | 'other_bytes'
 export function holding(keyring: Keyring, document: KeyringDocument, kekId: string): Holding {
   const kek = keyring.get(kekId)
   if (kek === undefined) return 'missing'
-  const bound = kekEntry(document, kekId)?.fingerprint
-  return bound === undefined || bound === kek.fingerprint ? 'held' : 'other_bytes'
+  const bound = kekEntry(document, kekId)
+  if (bound === undefined) return 'held'
+  return bound.fingerprint === kek.fingerprint && bound.suite === kek.suite ? 'held' : 'other_bytes'
 }
 
 /** The fenced KEKs that this instance does not hold: whether they are required is a question to the store. */

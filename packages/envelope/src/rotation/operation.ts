@@ -39,7 +39,7 @@ export interface RotationOperation {
   readonly startedAt: string
   readonly updatedAt: string
   readonly completedAt: string | null
-  /** What stopped it. */
+  /** What stopped it; while it is running, the outage of a key provider that it waits out. */
   readonly lastError: { readonly code: string; readonly message: string } | null
   /** The instance that works on it; `null` when nobody does. */
   readonly worker: string | null

@@ -11,65 +11,75 @@ const LONGEST_PAUSE_MS = 5_000
 export class Patience {
   readonly #runtime: Runtime
   readonly #onFault: (error: unknown) => void
-  #endSleep: (() => void) | null = null
-  #endNap: (() => void) | null = null
-  #stopping = false
+  readonly #sleeping = new Set<() => void>()
+  readonly #napping = new Set<() => void>()
+  readonly #ending = new AbortController()
 
   constructor(runtime: Runtime, onFault: (error: unknown) => void) {
     this.#runtime = runtime
     this.#onFault = onFault
   }
 
+  /** Aborted when told to stop: what waits for others than the store is not waited for any longer. */
+  get signal(): AbortSignal {
+    return this.#ending.signal
+  }
+
   get stopping(): boolean {
-    return this.#stopping
+    return this.#ending.signal.aborted
   }
 
   stop(): void {
-    this.#stopping = true
-    this.#endSleep?.()
+    this.#ending.abort()
+    for (const end of [...this.#sleeping, ...this.#napping]) end()
   }
 
   /** Ends a nap early: something that was waited for may have happened. A sleep goes on. */
   rouse(): void {
-    this.#endNap?.()
+    for (const end of [...this.#napping]) end()
   }
 
   /** Sleeps until the time is over; 0 lets the event loop turn once, so that stores which answer at once starve nobody. */
   async sleep(delayMs: number): Promise<void> {
-    if (this.#stopping) return
-    await new Promise<void>((resolve) => {
-      const timer = this.#runtime.timer(resolve, delayMs)
-      this.#endSleep = () => {
-        timer.cancel()
-        resolve()
-      }
-    })
-    this.#endSleep = null
+    await this.#pause(delayMs, this.#sleeping)
   }
 
   /** Sleeps until the time is over or until roused. */
   async nap(delayMs: number): Promise<void> {
-    const sleeping = this.sleep(delayMs)
-    this.#endNap = this.#endSleep
-    await sleeping
-    this.#endNap = null
+    await this.#pause(delayMs, this.#napping)
   }
 
   /**
-   * Makes a store call until it is answered: an outage is waited out and never held against a record.
+   * Makes a call to a store or a key provider until it is answered: an outage is waited out and never held against a record.
    *
+   * @param call - The call, made anew each time.
+   * @param leaving - Aborted when nobody wants the answer any more: the last error is thrown then.
    * @throws Stopped when told to stop in the middle of an outage. Any error that trying again cannot mend.
    */
-  async insist<T>(call: () => Promise<T>): Promise<T> {
+  async insist<T>(call: () => Promise<T>, leaving?: AbortSignal): Promise<T> {
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
       try {
         return await call()
       } catch (error) {
         if (!isEnvelopeError(error) || !error.retryable) throw error
-        if (this.#stopping) throw new Stopped()
+        if (this.stopping) throw new Stopped()
+        if (leaving?.aborted === true) throw error
         this.#onFault(error)
       }
       await this.sleep(jitter(this.#runtime, pauseMs))
     }
+  }
+
+  async #pause(delayMs: number, among: Set<() => void>): Promise<void> {
+    if (this.stopping) return
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        timer.cancel()
+        among.delete(end)
+        resolve()
+      }
+      const timer = this.#runtime.timer(end, delayMs)
+      among.add(end)
+    })
   }
 }

@@ -1,5 +1,6 @@
-import { rewrapKeys } from '../codec/rewrap.ts'
+import { type RewrapOutcome, rewrapKeys } from '../codec/rewrap.ts'
 import type { KekResolver } from '../codec/unwrap.ts'
+import { type DecryptError, ProviderError } from '../errors.ts'
 import { type EncodedContext, encodeContext } from '../format/context.ts'
 import { kekIdOfWrap } from '../format/envelope-v2.ts'
 import type { Kek } from '../keyring/kek.ts'
@@ -26,12 +27,51 @@ export interface BatchBasis {
   isKnownKekId(kekId: string): boolean
   /** The time of the rewrap: RFC 3339 UTC. */
   readonly at: string
+  /** Outcomes of an earlier attempt at the same page, by name; this one adds its own. */
+  readonly known: Map<string, string | DecryptError>
+  /** Ends calls to key providers. */
+  readonly signal: AbortSignal
 }
 
-/** Re-wraps the DEKs of one page, in memory. A record that cannot be re-wrapped is a failure of its own only. */
-export function planBatch(headers: readonly SecretHeader[], basis: BatchBasis): BatchPlan {
+/** A record that can be re-wrapped as far as its metadata goes. */
+interface Candidate {
+  readonly header: SecretHeader
+  readonly meta: RecordMeta
+  readonly context: EncodedContext
+}
+
+/** The headers of a page, sorted by what is to be done with them. */
+interface SortedPage {
+  readonly candidates: readonly Candidate[]
+  readonly failures: readonly RotationFailure[]
+  readonly alreadyCurrent: number
+}
+
+/**
+ * Re-wraps the DEKs of one page, in memory. A record that cannot be re-wrapped is a failure of its own only.
+ *
+ * @returns The plan; at once where no key provider has a part in it.
+ * @throws ProviderError when a key provider could not be asked. What is known of the page by then is in `basis.known`, and
+ * the same call may be made again.
+ */
+export function planBatch(
+  headers: readonly SecretHeader[],
+  basis: BatchBasis,
+): BatchPlan | Promise<BatchPlan> {
+  const page = sortOut(headers, basis)
+  const pending = page.candidates.filter(({ header }) => !basis.known.has(header.name))
+  const items = pending.map(({ header, context }) => ({ wrap: header.wrap, context }))
+  const conclude = (outcomes: readonly RewrapOutcome[]): BatchPlan => {
+    remember(basis.known, pending, outcomes)
+    return planOf(page, basis)
+  }
+  const outcomes = rewrapKeys(basis.resolve, basis.target, items, { signal: basis.signal })
+  return outcomes instanceof Promise ? outcomes.then(conclude) : conclude(outcomes)
+}
+
+function sortOut(headers: readonly SecretHeader[], basis: BatchBasis): SortedPage {
   const failures: RotationFailure[] = []
-  const candidates: { header: SecretHeader; meta: RecordMeta; context: EncodedContext }[] = []
+  const candidates: Candidate[] = []
   let alreadyCurrent = 0
   // A page may show a record twice while others write; a batch must not.
   for (const header of new Map(headers.map((each) => [each.name, each])).values()) {
@@ -47,12 +87,30 @@ export function planBatch(headers: readonly SecretHeader[], basis: BatchBasis): 
       candidates.push({ header, meta, context })
     }
   }
-  const items = candidates.map(({ header, context }) => ({ wrap: header.wrap, context }))
-  const results = rewrapKeys(basis.resolve, basis.target, items)
+  return { candidates, failures, alreadyCurrent }
+}
+
+/** Keeps what is definite, so that a provider that fails now and then is never asked for the same DEK twice. */
+function remember(
+  known: Map<string, string | DecryptError>,
+  candidates: readonly Candidate[],
+  outcomes: readonly RewrapOutcome[],
+): void {
+  let failure: ProviderError | null = null
+  for (const [index, { header }] of candidates.entries()) {
+    const outcome = outcomes[index] as RewrapOutcome
+    if (outcome instanceof ProviderError) failure ??= outcome
+    else known.set(header.name, outcome)
+  }
+  if (failure !== null) throw failure
+}
+
+function planOf({ candidates, failures: damaged, alreadyCurrent }: SortedPage, basis: BatchBasis): BatchPlan {
+  const failures = [...damaged]
   const changes: Change[] = []
   const missing = new Set<string>()
-  for (const [index, { header, meta }] of candidates.entries()) {
-    const result = results[index]
+  for (const { header, meta } of candidates) {
+    const result = basis.known.get(header.name)
     if (typeof result === 'string') {
       const rewrapped = serialiseMeta({ ...meta, rewrappedAt: basis.at })
       const secret = { name: header.name, wrap: result, meta: rewrapped }

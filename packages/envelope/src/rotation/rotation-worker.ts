@@ -1,5 +1,5 @@
 import type { KekResolver } from '../codec/unwrap.ts'
-import { isEnvelopeError } from '../errors.ts'
+import { type EnvelopeError, isEnvelopeError } from '../errors.ts'
 import type { EventListener } from '../events.ts'
 import type { Kek } from '../keyring/kek.ts'
 import { currentKekId, kekEntry } from '../lifecycle/keyring-document.ts'
@@ -10,7 +10,7 @@ import type { Page, SecretHeader, SecretStore } from '../store/secret-store.ts'
 import { NO_TOTALS, type RotationOperation, type RotationTotals } from './operation.ts'
 import type { LoggedOperation, OperationLog } from './operation-log.ts'
 import { Pace } from './pace.ts'
-import type { Patience } from './patience.ts'
+import { type Patience, Stopped } from './patience.ts'
 import { type BatchPlan, type BatchTally, planBatch, tallyBatch } from './plan.ts'
 
 /** What engine and worker work with; they reach nothing else. */
@@ -94,13 +94,8 @@ export class RotationWorker {
     const page = await this.#nextPage(target.id)
     await this.#rest(this.#pace.waitMs(this.#with.runtime.monotonicMs(), page.items.length))
     if (this.#patience.stopping) return
-    const plan = planBatch(page.items, {
-      namespace: this.#with.namespace,
-      target,
-      resolve: this.#with.resolve,
-      isKnownKekId: (kekId) => kekEntry(snapshot.document, kekId) !== undefined,
-      at: timestamp(this.#with.runtime),
-    })
+    const plan = await this.#plan(page, snapshot, target)
+    if (plan === null) return
     if (plan.missingKekIds.length > 0) return await this.#stopForMissing(plan.missingKekIds)
     const outcomes =
       plan.changes.length === 0
@@ -119,6 +114,63 @@ export class RotationWorker {
       throw new LeftToOthers()
     }
     await this.#fail('ERR_KEK_NOT_LOADED', missing(kekIds))
+  }
+
+  /**
+   * Re-wraps a page. An outage of a key provider is waited out, with the lease kept and the reason shown.
+   *
+   * @returns The plan, or `null` when told to stop before there was one.
+   */
+  async #plan(page: Page<SecretHeader>, snapshot: KeyringSnapshot, target: Kek): Promise<BatchPlan | null> {
+    const leaving = new AbortController()
+    const leave = (): void => leaving.abort()
+    this.#patience.signal.addEventListener('abort', leave)
+    const basis = {
+      namespace: this.#with.namespace,
+      target,
+      resolve: this.#with.resolve,
+      isKnownKekId: (kekId: string) => kekEntry(snapshot.document, kekId) !== undefined,
+      at: this.#now(),
+      known: new Map(),
+      signal: leaving.signal,
+    }
+    const planning = this.#patience.insist(async () => {
+      try {
+        return await planBatch(page.items, basis)
+      } catch (error) {
+        if (isEnvelopeError(error) && error.retryable) this.#waitsOut(error)
+        throw error
+      }
+    }, leaving.signal)
+    try {
+      return await this.#keepLease(planning)
+    } catch (error) {
+      if (error instanceof Stopped) return null
+      throw error
+    } finally {
+      this.#patience.signal.removeEventListener('abort', leave)
+      leave()
+    }
+  }
+
+  #waitsOut({ code, message }: EnvelopeError): void {
+    this.#operation = { ...this.#operation, lastError: { code, message } }
+  }
+
+  /** Waits for work, saving the operation meanwhile, so that nobody takes a slow worker for a dead one. */
+  async #keepLease<T>(work: Promise<T>): Promise<T> {
+    const { runtime, leaseMs } = this.#with
+    const ended = work.then(() => true)
+    for (;;) {
+      const due = Promise.withResolvers<boolean>()
+      const timer = runtime.timer(() => due.resolve(false), leaseMs / 3)
+      try {
+        if (await Promise.race([ended, due.promise])) return await work
+      } finally {
+        timer.cancel()
+      }
+      await this.#save(this.#operation)
+    }
   }
 
   /** Reads on. With no limit on the rate the page after it is asked for too, to come while this one is worked on. */
@@ -152,7 +204,7 @@ export class RotationWorker {
     const sum = { ...before.totals }
     for (const member of TOTALS) sum[member] += totals[member]
     const foundInPass = before.foundInPass + totals.scanned - totals.failed
-    const counted = { ...before, totals: sum, foundInPass, waitingFor: [] }
+    const counted = { ...before, totals: sum, foundInPass, waitingFor: [], lastError: null }
     // A fenced page is read again: some of its records are still as they were.
     if (fenced > 0) return await this.#save(counted)
     if (page.next !== null) return await this.#save({ ...counted, cursor: page.next })

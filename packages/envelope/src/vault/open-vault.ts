@@ -41,11 +41,14 @@ const DEFAULT_LEASE_MS = 15_000
  * interrupted rotation in the background.
  *
  * A vault that cannot serve every record opens all the same, with `ready` false and the reasons in `status()`: what it can
- * serve, it serves.
+ * serve, it serves. The outage of a key provider does not even affect `ready`: calls that need that provider answer
+ * `ERR_KEY_PROVIDER_UNAVAILABLE`, all others go on, and `status().notices` names the KEK. Only the very first start, on an
+ * empty store, needs the provider of a remote KEK that is to be current.
  *
  * @throws TypeError for options of the wrong form.
  * @throws KeyError `ERR_KEY_CONFIGURATION` with all faults of the key source at once.
  * @throws LifecycleError `ERR_NAMESPACE_MISMATCH`, `ERR_KEYRING_DOCUMENT`.
+ * @throws ProviderError on the very first start, when the current KEK is remote and does not pass its self-test.
  * @throws StoreError `ERR_STORE_UNAVAILABLE`, `ERR_STORE_NOT_MIGRATED`.
  */
 export async function openVault(options: OpenVaultOptions): Promise<SecretVault> {
@@ -61,7 +64,7 @@ export async function openVault(options: OpenVaultOptions): Promise<SecretVault>
   const keyring = await keys.load(options.signal === undefined ? {} : { signal: options.signal })
   for (const id of keyring.ids) {
     const kek = keyring.get(id)
-    if (kek !== undefined && !passesSelfTest(kek)) {
+    if (kek?.suite === '0001' && !passesSelfTest(kek)) {
       throw new KeyError(
         'ERR_KEK_MISMATCH',
         `KEK "${id}" failed its self-test on this machine. Nothing was written.`,

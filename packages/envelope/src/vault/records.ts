@@ -1,3 +1,5 @@
+import { mapBounded } from '../codec/map-bounded.ts'
+import { PROVIDER_LANES } from '../codec/rewrap-remote.ts'
 import { unwrapValue } from '../codec/unwrap.ts'
 import { wrapValue } from '../codec/wrap.ts'
 import { type DecryptError, FormatError, isEnvelopeError, LifecycleError, StoreError } from '../errors.ts'
@@ -60,7 +62,8 @@ export class Records {
       }
       if (known !== null) checkSameContext(known.context, callerContext)
       const meta = nextMeta(known, callerContext, timestamp(runtime))
-      const secret = { name, ...wrapValue(kek, bytes, context), meta: serialiseMeta(meta) }
+      const wrapped = await wrapValue(kek, bytes, context, deadline.next())
+      const secret = { name, ...wrapped, meta: serialiseMeta(meta) }
       checkMetaFits(secret.meta)
       const change: Change =
         existing === null
@@ -87,12 +90,10 @@ export class Records {
     const contexts = names.map((name) => recordContext(this.#with.namespace, name, callerContext))
     const deadline = new Deadline(this.#with.runtime, options)
     const found = await this.#with.store.read(names, deadline.next())
-    const secrets: (Secret | null)[] = []
-    for (const [index, context] of contexts.entries()) {
+    return await mapBounded(contexts, PROVIDER_LANES, async (context, index) => {
       const stored = found[index] ?? null
-      secrets.push(stored === null ? null : await this.#open(stored, context, deadline))
-    }
-    return secrets
+      return stored === null ? null : await this.#open(stored, context, deadline)
+    })
   }
 
   async delete(name: string, options: DeleteOptions): Promise<DeleteResult> {
@@ -126,12 +127,12 @@ export class Records {
 
   async #open(stored: StoredSecret, context: EncodedContext, deadline: Deadline): Promise<Secret> {
     const { keys, state } = this.#with
-    const open = (): Secret => {
-      const value = unwrapValue(keys.resolve, stored.wrap, stored.sealed, context)
+    const open = async (): Promise<Secret> => {
+      const value = await unwrapValue(keys.resolve, stored.wrap, stored.sealed, context, deadline.next())
       return new Secret(stored.name, metaOf(stored).version, kekIdOfWrap(stored.wrap) ?? '', value)
     }
     try {
-      return open()
+      return await open()
     } catch (error) {
       if (!isEnvelopeError(error) || error.code !== 'ERR_DECRYPT_FAILED') throw error
       const failed = error as DecryptError
@@ -140,7 +141,7 @@ export class Records {
       await state.refresh(deadline.next())
     }
     try {
-      return open()
+      return await open()
     } catch (error) {
       throw isEnvelopeError(error) && error.code === 'ERR_DECRYPT_FAILED'
         ? keys.explain(error as DecryptError)

@@ -47,6 +47,7 @@ export async function vaultStatus(sources: StatusSources, deadline: Deadline): P
     notices: [
       ...(verdict.kind === 'blocked' ? verdict.reasons : supersededNotices(sources, current)),
       ...removedNotices(sources, census),
+      ...membership.notices,
     ],
     loadedKekIds: keyring.ids,
     keks,

@@ -5,11 +5,11 @@ import { unwrapValue } from '../../src/codec/unwrap.ts'
 import { wrapValue } from '../../src/codec/wrap.ts'
 import { encodeContext } from '../../src/format/context.ts'
 import { createCodec, type DecryptError, environmentKeys, explicitKeys } from '../../src/index.ts'
-import { createKek, type Kek } from '../../src/keyring/kek.ts'
+import { createKek, type LocalKek } from '../../src/keyring/kek.ts'
 import { V1, V2 } from '../sample.ts'
 import { contexts, keks, legalKekIds, values } from './arbitraries.ts'
 
-function resolverOf(...known: readonly Kek[]): (kekId: string) => Kek | null {
+function resolverOf(...known: readonly LocalKek[]): (kekId: string) => LocalKek | null {
   return (kekId) => known.find((kek) => kek.id === kekId) ?? null
 }
 

@@ -148,7 +148,9 @@ describe('rewrap', () => {
       { envelope: await codecOfV2.wrap('value', CONTEXT), context: CONTEXT },
     ]
     const results = await codecOfV2.rewrapMany(items)
-    const reasons = results.map((result) => ('error' in result ? result.error.reason : null))
+    const reasons = results.map((result) =>
+      'error' in result && 'reason' in result.error ? result.error.reason : null,
+    )
     expect(reasons).toEqual([null, 'unsupported', 'commitment_mismatch', 'kek_unknown', null])
     expect(results[0]).toEqual({ envelope: await codecOfV2.rewrap(good, CONTEXT) })
     expect(results[4]).toEqual({ envelope: items[4]?.envelope })

@@ -103,12 +103,14 @@ function describeOperation(operation: RotationOperation): Record<string, unknown
   }
 }
 
-/** The core words its own errors for operators; those of a store may quote a driver. */
+/** The core words its own errors for operators; those of a store or a key provider may quote a driver. */
 function describeError(error: RotationOperation['lastError']): Record<string, unknown> | null {
   if (error === null) return null
-  const fromStore = error.code.startsWith('ERR_STORE_')
-  return {
-    code: error.code,
-    message: fromStore ? 'The store failed. The server logs say why.' : error.message,
+  if (error.code.startsWith('ERR_STORE_')) {
+    return { code: error.code, message: 'The store failed. The server logs say why.' }
   }
+  if (error.code.startsWith('ERR_KEY_PROVIDER_')) {
+    return { code: error.code, message: 'A key provider failed. The server logs say why.' }
+  }
+  return { code: error.code, message: error.message }
 }

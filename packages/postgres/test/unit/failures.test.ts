@@ -275,17 +275,15 @@ describe('of a call', () => {
     for (let round = 0; round < 6; round += 1) {
       const [from, to] = [`v${round + 1}`, `v${round + 2}`] as const
       const forwards = names.map((name) => rewrapping(name, from, to))
-      const mixed = names
-        .toReversed()
-        .map((name, n) =>
-          n % 2 === 0
-            ? rewrapping(name, from, to)
-            : ({
-                kind: 'replace',
-                expectedWrap: `talos:v2:${from}:${name}`,
-                secret: secretOf(name, to),
-              } as const),
-        )
+      const mixed = names.toReversed().map((name, n) =>
+        n % 2 === 0
+          ? rewrapping(name, from, to)
+          : ({
+              kind: 'replace',
+              expectedWrap: `talos:v2:${from}:${name}`,
+              secret: secretOf(name, to),
+            } as const),
+      )
       const answers = await Promise.all(
         [forwards, mixed, forwards.toReversed()].map((changes) => store.write(1, changes)),
       )
