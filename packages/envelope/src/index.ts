@@ -84,4 +84,5 @@ export type {
   SecretEntry,
   SecretVault,
   VaultStatus,
+  VaultView,
 } from './vault/secret-vault.ts'

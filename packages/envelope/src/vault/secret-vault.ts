@@ -2,7 +2,7 @@ import type { ImportKey } from '../keyring/import-keys.ts'
 import type { WaitingFor } from '../lifecycle/promote.ts'
 import type { ReadinessReason } from '../lifecycle/readiness.ts'
 import type { RotationFailure, RotationOperation } from '../rotation/operation.ts'
-import type { CallOptions, Page } from '../store/secret-store.ts'
+import type { CallOptions, Page, SecretStore } from '../store/secret-store.ts'
 import type { Secret } from './secret.ts'
 
 /** The caller's pairs of the encryption context: at most 14, and neither `namespace` nor `name`. */
@@ -151,6 +151,9 @@ export interface VaultStatus {
   readonly counts: { readonly level: 'strong' | 'advisory'; readonly asOf: string; readonly records: number }
 }
 
+/** The secrets of a vault through another view of its store; see {@link SecretVault.within}. */
+export type VaultView = Pick<SecretVault, 'put' | 'get' | 'getMany' | 'delete'>
+
 /**
  * Secrets of one keyring domain: one store and one namespace.
  *
@@ -211,6 +214,15 @@ export interface SecretVault extends AsyncDisposable {
 
   /** Deletes one secret. Needs no KEK. */
   delete(name: string, options?: DeleteOptions): Promise<DeleteResult>
+
+  /**
+   * Makes a view of this vault that reads and writes secrets through another view of its store: one whose calls are part of a
+   * transaction of the application, as `within(client)` of a SQL store makes it. What `put` and `delete` answer holds once that
+   * transaction is committed. The vault itself goes on using the store it was opened with.
+   *
+   * @param store - A view of the store the vault was opened with; never another store.
+   */
+  within(store: SecretStore): VaultView
 
   /** Lists metadata of all secrets, no values. Order is the store's; a name may come twice while others write. */
   list(options?: ListOptions): AsyncIterable<SecretEntry>

@@ -31,6 +31,7 @@ import type {
   SecretEntry,
   SecretVault,
   VaultStatus,
+  VaultView,
 } from './secret-vault.ts'
 import { vaultStatus } from './status.ts'
 
@@ -134,6 +135,17 @@ export class Vault implements SecretVault {
 
   delete(name: string, options: DeleteOptions = {}): Promise<DeleteResult> {
     return this.#call(() => this.#records.delete(name, options))
+  }
+
+  within(store: SecretStore): VaultView {
+    if (typeof store?.write !== 'function') throw new TypeError('store is a view of the store of this vault.')
+    const records = new Records({ ...this.#parts, store, state: this.#state, keys: this.#keys })
+    return {
+      put: (name, value, options = {}) => this.#call(() => records.put(name, value, options)),
+      get: (name, options = {}) => this.#call(() => records.get(name, options)),
+      getMany: (names, options = {}) => this.#call(() => records.getMany(names, options)),
+      delete: (name, options = {}) => this.#call(() => records.delete(name, options)),
+    }
   }
 
   async *list(options: ListOptions = {}): AsyncGenerator<SecretEntry> {
