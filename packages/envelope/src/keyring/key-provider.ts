@@ -1,7 +1,11 @@
 /** The providers that a KEK of suite 0002 may live with. The name is part of the KEK's fingerprint. */
 export const KEY_PROVIDER_NAMES = ['aws-kms', 'gcp-kms', 'azure-mhsm', 'vault-transit'] as const
 
-/** One of the providers that the format knows. */
+/**
+ * One of the providers that the format knows.
+ *
+ * @useDeclaredType
+ */
 export type KeyProviderName = (typeof KEY_PROVIDER_NAMES)[number]
 
 /** What a key provider is given with every call. */
