@@ -7,18 +7,19 @@
  *
  * The reports read what was built, because that is what users get.
  */
-import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Extractor, ExtractorConfig } from '@microsoft/api-extractor'
+import { runToEnd } from './tools.mjs'
 
 const { values, positionals } = parseArgs({
   options: { update: { type: 'boolean', default: false } },
   allowPositionals: true,
 })
 const root = resolve(positionals[0] ?? dirname(import.meta.dirname))
-const reportFolder = join(root, 'etc')
-const reportTempFolder = join(root, 'node_modules/.cache/api-report')
+const accepted = join(root, 'etc')
+const fresh = join(root, 'node_modules/.cache/api-report')
 
 /** The public entry points, each with its declarations and the name of its report, such as `envelope-testing`. */
 function entryPoints() {
@@ -59,8 +60,8 @@ function extractorConfig({ manifest, declarations, report }) {
       apiReport: {
         enabled: true,
         reportFileName: report,
-        reportFolder,
-        reportTempFolder,
+        reportFolder: fresh,
+        reportTempFolder: join(fresh, 'temporary'),
         includeForgottenExports: true,
       },
       docModel: { enabled: false },
@@ -72,39 +73,52 @@ function extractorConfig({ manifest, declarations, report }) {
   })
 }
 
-/** Returns what is wrong with one report; with `--update` it is written anew before. */
-function checkReport(entryPoint) {
-  const { declarations, report } = entryPoint
-  if (!existsSync(declarations)) return [`${declarations} is missing: run npm run build`]
+/** Writes the report of what an entry point exports now; returns the faults of its declarations. */
+function writeReport({ manifest, declarations, report }) {
   const faults = []
-  const { apiReportChanged } = Extractor.invoke(extractorConfig(entryPoint), {
-    localBuild: values.update,
-    printApiReportDiff: true,
+  Extractor.invoke(extractorConfig({ manifest, declarations, report }), {
+    localBuild: true,
     messageCallback: (message) => {
       message.handled = true
       if (message.category === 'Compiler') faults.push(`${declarations}: ${message.text}`)
-      if (message.messageId === 'console-api-report-diff') console.log(message.text)
     },
   })
-  if (apiReportChanged) {
-    if (values.update) console.log(`etc/${report}.api.md was updated`)
-    else faults.push(`etc/${report}.api.md is not what the package exports`)
-  }
+  const file = join(fresh, `${report}.api.md`)
+  // A comment that comes or goes is no change of the API.
+  const text = readFileSync(file, 'utf8').replace(/^ *\/\/ \(undocumented\)\n/gm, '')
+  writeFileSync(file, text.replaceAll(' (undocumented)', ''))
   return faults
+}
+
+/** Returns what is wrong with one report; with `--update` what is exported now is right. */
+function checkReport(entryPoint) {
+  const { declarations, report } = entryPoint
+  if (!existsSync(declarations)) return [`${declarations} is missing: run npm run build`]
+  const faults = writeReport(entryPoint)
+  const [then, now] = [accepted, fresh].map((folder) => join(folder, `${report}.api.md`))
+  const exists = existsSync(then)
+  if (exists && readFileSync(then, 'utf8') === readFileSync(now, 'utf8')) return faults
+  if (values.update) {
+    copyFileSync(now, then)
+    console.log(`etc/${report}.api.md was updated`)
+    return faults
+  }
+  console.log(runToEnd('git', ['diff', '--no-index', exists ? then : '/dev/null', now]).output)
+  return [...faults, `etc/${report}.api.md is not what the package exports`]
 }
 
 /** Reports of entry points that are no more. */
 function checkLeftovers(expected) {
-  return globSync('*.api.md', { cwd: reportFolder })
+  return globSync('*.api.md', { cwd: accepted })
     .filter((file) => !expected.includes(file.replace('.api.md', '')))
     .flatMap((file) => {
       if (!values.update) return [`etc/${file} is about an entry point that is no more`]
-      rmSync(join(reportFolder, file))
+      rmSync(join(accepted, file))
       return []
     })
 }
 
-mkdirSync(reportFolder, { recursive: true })
+for (const folder of [accepted, fresh]) mkdirSync(folder, { recursive: true })
 const found = entryPoints()
 const faults = [...found.flatMap(checkReport), ...checkLeftovers(found.map(({ report }) => report))]
 for (const fault of faults) console.error(fault)
