@@ -129,12 +129,14 @@ function weightFaults(folder, files, name) {
     console.log(`${name}: ${what} ${kib(bytes)} of ${most} KiB${more}`)
     if (bytes > most * 1024) faults.push(`${what} weigh ${kib(bytes)} KiB, over the budget of ${most} KiB`)
   }
-  const code = files
-    .filter((file) => file.startsWith('dist/'))
-    .map((file) => readFileSync(join(folder, file)))
-  const unpacked = code.reduce((sum, { length }) => sum + length, 0)
-  const packed = gzipSync(Buffer.concat(code)).length
-  weigh('code and types', packed, budget.codeAndTypes, `, ${kib(unpacked)} KiB unpacked`)
+  const compressed = (pattern) => {
+    const contents = files
+      .filter((file) => pattern.test(file))
+      .map((file) => readFileSync(join(folder, file)))
+    return gzipSync(Buffer.concat(contents)).length
+  }
+  const [code, types] = [compressed(/^dist\/.*\.js$/), compressed(/^dist\/.*\.d\.ts$/)]
+  weigh('code and types', code + types, budget.codeAndTypes, `: ${kib(code)} and ${kib(types)}`)
   const vectors = files.filter((file) => /^vectors\/.*\.json$/.test(file))
   for (const file of vectors) weigh(file, statSync(join(folder, file)).size, budget.vectors ?? 0)
   if (budget.vectors !== undefined && vectors.length === 0) faults.push('no vectors are packed')
