@@ -40,7 +40,7 @@ function check(changes: object, files: Files): { ok: boolean; output: string } {
 
 test('a sound package is accepted, and what it weighs is printed', () => {
   const { ok, output } = check({}, sound)
-  expect(output).toContain('code and types 0.1 of 60 KiB')
+  expect(output).toContain('code and types 0.2 of 60 KiB: 0.1 and 0.1')
   expect(output).toContain('vectors/v2.json 0.0 of 40 KiB')
   expect(output).toContain('1 packed, 0 faults')
   expect(ok).toBe(true)
