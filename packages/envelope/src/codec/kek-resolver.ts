@@ -3,13 +3,13 @@ import { equalConstantTime } from '../crypto/digest.ts'
 import type { DecryptReason } from '../errors.ts'
 import type { EncodedContext } from '../format/context.ts'
 import type { WrapFields } from '../format/envelope-v2.ts'
-import type { Kek } from '../keyring/kek.ts'
+import type { Kek, LocalKek } from '../keyring/kek.ts'
 
 /**
  * Finds the KEK an envelope names. `null`: this process does not hold it. `'not_allowed'`: it may not unwrap,
  * for instance because it is suspended.
  */
-export type KekResolver<K extends Kek = Kek> = (kekId: string) => K | 'not_allowed' | null
+export type KekResolver<K extends Kek = LocalKek> = (kekId: string) => K | 'not_allowed' | null
 
 /**
  * Finds the KEK of an envelope and makes the checks that need no key.

@@ -45,7 +45,7 @@ export interface WrapInContext {
  * commitment.
  */
 export function rewrapKey(
-  resolve: KekResolver<LocalKek>,
+  resolve: KekResolver,
   target: LocalKek,
   wrap: string,
   context: EncodedContext,
@@ -65,18 +65,18 @@ export function rewrapKey(
  * @returns For each item, in order, the new wrap text or the error; at once where no remote KEK has a part in it.
  */
 export function rewrapKeys(
-  resolve: KekResolver<LocalKek>,
+  resolve: KekResolver,
   target: LocalKek,
   items: readonly WrapInContext[],
 ): readonly (string | DecryptError)[]
 export function rewrapKeys(
-  resolve: KekResolver,
+  resolve: KekResolver<Kek>,
   target: Kek,
   items: readonly WrapInContext[],
   options?: ProviderCallOptions,
 ): readonly RewrapOutcome[] | Promise<readonly RewrapOutcome[]>
 export function rewrapKeys(
-  resolve: KekResolver,
+  resolve: KekResolver<Kek>,
   target: Kek,
   items: readonly WrapInContext[],
   options: ProviderCallOptions = {},
@@ -95,7 +95,7 @@ export function rewrapKeys(
  * @returns For each item, in order, the new wrap text or the error.
  */
 export function rewrapParsed(
-  resolve: KekResolver,
+  resolve: KekResolver<Kek>,
   target: Kek,
   items: readonly RewrapItem[],
   options: ProviderCallOptions,
@@ -139,7 +139,7 @@ function rewrapLocally(
  * Sorts the items by the KEK they are under; those that end before their DEK is unwrapped get their outcome here.
  */
 function groupByKek(
-  resolve: KekResolver,
+  resolve: KekResolver<Kek>,
   items: readonly RewrapItem[],
   outcomes: RewrapOutcome[],
 ): ReadonlyMap<Kek, number[]> {

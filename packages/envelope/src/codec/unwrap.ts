@@ -2,7 +2,7 @@ import { open } from '../crypto/aead.ts'
 import { DecryptError } from '../errors.ts'
 import type { EncodedContext } from '../format/context.ts'
 import { type FormatFault, parseWrap, type WrapFields } from '../format/envelope-v2.ts'
-import { type LocalKek, unwrapKey } from '../keyring/kek.ts'
+import { type Kek, unwrapKey } from '../keyring/kek.ts'
 import type { ProviderCallOptions } from '../keyring/key-provider.ts'
 import { type RemoteKek, unwrapKeyRemotely } from '../keyring/remote-kek.ts'
 import { type KekResolver, resolveKek, verifyCommitment } from './kek-resolver.ts'
@@ -23,20 +23,20 @@ export type { KekResolver } from './kek-resolver.ts'
  * @throws ProviderError `ERR_KEY_PROVIDER_…`: the envelope was not judged.
  */
 export function unwrapValue(
-  resolve: KekResolver<LocalKek>,
+  resolve: KekResolver,
   wrap: string,
   sealed: Uint8Array,
   context: EncodedContext,
 ): Uint8Array
 export function unwrapValue(
-  resolve: KekResolver,
+  resolve: KekResolver<Kek>,
   wrap: string,
   sealed: Uint8Array,
   context: EncodedContext,
   options?: ProviderCallOptions,
 ): Uint8Array | Promise<Uint8Array>
 export function unwrapValue(
-  resolve: KekResolver,
+  resolve: KekResolver<Kek>,
   wrap: string,
   sealed: Uint8Array,
   context: EncodedContext,
@@ -58,7 +58,7 @@ export function unwrapValue(
  * @throws ProviderError `ERR_KEY_PROVIDER_…`: the envelope was not judged.
  */
 export function openSealed(
-  resolve: KekResolver,
+  resolve: KekResolver<Kek>,
   fields: WrapFields | FormatFault,
   sealed: Uint8Array,
   context: EncodedContext,

@@ -108,7 +108,7 @@ export async function unwrapKeyRemotely(
   options: ProviderCallOptions,
 ): Promise<Uint8Array | null> {
   const { provider } = innardsOf(kek)
-  const given = wrappedDek.slice()
+  const given = Uint8Array.from(wrappedDek)
   const answer = await callProvider(kek.id, (call) => provider.unwrapKey(given, call), options)
   if (answer === null) return null
   if (!(answer instanceof Uint8Array)) throw contractBroken(kek, 'unwrapped something that is no bytes')
@@ -157,7 +157,8 @@ async function wrapUntested(
   options: ProviderCallOptions,
 ): Promise<Uint8Array> {
   const { provider } = innardsOf(kek)
-  const given = dek.slice()
+  // Not `slice`, which in a Buffer is a view of the same bytes.
+  const given = Uint8Array.from(dek)
   try {
     const answer = await callProvider(kek.id, (call) => provider.wrapKey(given, call), options)
     if (!(answer instanceof Uint8Array))
@@ -170,7 +171,7 @@ async function wrapUntested(
       overwrite(answer)
       throw contractBroken(kek, 'did not encrypt a DEK: what it returned holds the DEK in clear')
     }
-    return answer.slice()
+    return Uint8Array.from(answer)
   } finally {
     given.fill(0)
   }

@@ -54,9 +54,14 @@ export class Patience {
    *
    * @param call - The call, made anew each time.
    * @param leaving - Aborted when nobody wants the answer any more: the last error is thrown then.
+   * @param hasProgressed - Asked after each failure: whether the call got on all the same. Pauses begin short again then.
    * @throws Stopped when told to stop in the middle of an outage. Any error that trying again cannot mend.
    */
-  async insist<T>(call: () => Promise<T>, leaving?: AbortSignal): Promise<T> {
+  async insist<T>(
+    call: () => Promise<T>,
+    leaving?: AbortSignal,
+    hasProgressed: () => boolean = () => false,
+  ): Promise<T> {
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
       try {
         return await call()
@@ -65,6 +70,7 @@ export class Patience {
         if (this.stopping) throw new Stopped()
         if (leaving?.aborted === true) throw error
         this.#onFault(error)
+        if (hasProgressed()) pauseMs = FIRST_PAUSE_MS
       }
       await this.sleep(jitter(this.#runtime, pauseMs))
     }

@@ -22,7 +22,7 @@ export interface BatchPlan {
 export interface BatchBasis {
   readonly namespace: string
   readonly target: Kek
-  readonly resolve: KekResolver
+  readonly resolve: KekResolver<Kek>
   /** Whether the keyring document knows a KEK id. A record under any other id is damaged, not waiting for a KEK. */
   isKnownKekId(kekId: string): boolean
   /** The time of the rewrap: RFC 3339 UTC. */

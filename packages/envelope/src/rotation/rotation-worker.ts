@@ -22,7 +22,7 @@ export interface RotationSurroundings {
   readonly namespace: string
   readonly instanceId: string
   readonly leaseMs: number
-  readonly resolve: KekResolver
+  readonly resolve: KekResolver<Kek>
   /** The KEK to wrap under, if this instance holds it with the bound bytes and may wrap under it. */
   readonly targetKek: (kekId: string) => Kek | null
   /** What the promotion of a KEK looks like from here. */
@@ -134,14 +134,22 @@ export class RotationWorker {
       known: new Map(),
       signal: leaving.signal,
     }
-    const planning = this.#patience.insist(async () => {
+    let knownBefore = 0
+    const planOnce = async (): Promise<BatchPlan> => {
       try {
         return await planBatch(page.items, basis)
       } catch (error) {
         if (isEnvelopeError(error) && error.retryable) this.#waitsOut(error)
         throw error
       }
-    }, leaving.signal)
+    }
+    // A throttled provider answers some calls: those are not asked again, and the rest need not wait for long.
+    const hasProgressed = (): boolean => {
+      const progressed = basis.known.size > knownBefore
+      knownBefore = basis.known.size
+      return progressed
+    }
+    const planning = this.#patience.insist(planOnce, leaving.signal, hasProgressed)
     try {
       return await this.#keepLease(planning)
     } catch (error) {

@@ -19,7 +19,7 @@ export class KeyAccess {
   }
 
   /** Finds the KEK to open with. Other bytes than the bound ones count as not held. */
-  readonly resolve: KekResolver = (kekId) => {
+  readonly resolve: KekResolver<Kek> = (kekId) => {
     const kek = this.#keyring.get(kekId)
     if (kek === undefined) return null
     const document = this.#state.snapshot?.document

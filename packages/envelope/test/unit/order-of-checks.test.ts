@@ -3,7 +3,6 @@ import { rewrapKey } from '../../src/codec/rewrap.ts'
 import { type KekResolver, unwrapValue } from '../../src/codec/unwrap.ts'
 import { encodeContext } from '../../src/format/context.ts'
 import { createCodec, DecryptError, type DecryptReason, explicitKeys } from '../../src/index.ts'
-import type { LocalKek } from '../../src/keyring/kek.ts'
 import { flipBit, joinParts, KNOWN, type Parts, partsOf, V1 } from '../sample.ts'
 
 interface Draft extends Parts {
@@ -29,8 +28,7 @@ const FAULTS: readonly (readonly [check: string, DecryptReason, (draft: Draft) =
   ['GCM tag', 'payload_corrupt', (draft) => ({ ...draft, sealed: flipBit(draft.sealed, 8 * 42) })],
 ]
 
-const resolve: KekResolver<LocalKek> = (kekId) =>
-  kekId === 'v1' ? V1 : kekId === 'suspended' ? 'not_allowed' : null
+const resolve: KekResolver = (kekId) => (kekId === 'v1' ? V1 : kekId === 'suspended' ? 'not_allowed' : null)
 const context = encodeContext(KNOWN.context)
 
 function draftWith(faults: typeof FAULTS): Draft {
