@@ -56,6 +56,8 @@ export interface CensusOptions extends CallOptions {
    * @defaultValue absent: every record is counted
    */
   readonly upTo?: number
+  /** A KEK that is left out, such as the one that everything is under. @defaultValue absent: all are counted */
+  readonly exceptKekId?: string
 }
 
 /** A store in a PostgreSQL database, with what an operator does to it. */
@@ -173,7 +175,9 @@ class View implements SecretStore {
     if (upTo !== undefined && (!Number.isSafeInteger(upTo) || upTo < 0)) {
       throw new TypeError('upTo: needs an integer from 0')
     }
-    return this.call(options, (deadline) => this.core.secrets.census(this.#session, upTo, deadline))
+    return this.call(options, (deadline) =>
+      this.core.secrets.census(this.#session, { upTo, exceptKekId: options?.exceptKekId }, deadline),
+    )
   }
 
   readDocument(key: string, options?: CallOptions): Promise<StoredDocument | null> {

@@ -38,12 +38,11 @@ export class SecretTable {
   SELECT name, wrap, meta FROM ${secrets}
   WHERE kek_id = ids.id AND name > $1::text ORDER BY kek_id, name LIMIT $2::integer
 ) part WHERE ids.id IS NOT NULL AND ids.id <> $3::text ORDER BY name LIMIT $2::integer`)
-    this.#census = reading(`${kekIds(secrets)} SELECT id, (
-  SELECT count(*) FROM ${secrets} WHERE kek_id = ids.id
-) AS records FROM ids WHERE id IS NOT NULL`)
-    this.#censusUpTo = reading(`${kekIds(secrets)} SELECT id, (
-  SELECT count(*) FROM (SELECT FROM ${secrets} WHERE kek_id = ids.id LIMIT $1::bigint + 1) part
-) AS records FROM ids WHERE id IS NOT NULL`)
+    const counted = (records: string) =>
+      reading(`${kekIds(secrets)} SELECT id, (SELECT count(*) FROM ${records}) AS records FROM ids
+WHERE id IS NOT NULL AND id IS DISTINCT FROM $1::text`)
+    this.#census = counted(`${secrets} WHERE kek_id = ids.id`)
+    this.#censusUpTo = counted(`(SELECT FROM ${secrets} WHERE kek_id = ids.id LIMIT $2::bigint + 1) part`)
     this.#apply = {
       text: `SELECT ${names.of('apply_changes')}($1::bigint, $2::text, $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[]) AS outcomes`,
       writes: true,
@@ -78,12 +77,22 @@ export class SecretTable {
     return { items, next: items.length === limit ? (items.at(-1)?.name ?? null) : null }
   }
 
-  /** @param upTo - Where counting stops; a KEK with more records than that has a count above it. */
-  async census(session: Session, upTo: number | undefined, deadline: Deadline): Promise<Map<string, number>> {
+  /**
+   * Counts records by KEK.
+   *
+   * @param only.upTo - Where counting stops; a KEK with more records than that has a count above it.
+   * @param only.exceptKekId - A KEK that is left out.
+   */
+  async census(
+    session: Session,
+    only: { readonly upTo: number | undefined; readonly exceptKekId: string | undefined },
+    deadline: Deadline,
+  ): Promise<Map<string, number>> {
+    const except = only.exceptKekId ?? null
     const rows =
-      upTo === undefined
-        ? await rowsOf(session, this.#census, [], deadline)
-        : await rowsOf(session, this.#censusUpTo, [upTo], deadline)
+      only.upTo === undefined
+        ? await rowsOf(session, this.#census, [except], deadline)
+        : await rowsOf(session, this.#censusUpTo, [except, only.upTo], deadline)
     return new Map(rows.map(({ id, records }) => [id ?? '', Number(records)]))
   }
 

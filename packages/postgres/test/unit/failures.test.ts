@@ -350,5 +350,7 @@ describe('of a call', () => {
         ['v2', 1],
       ]),
     )
+    expect(await store.census({ exceptKekId: 'v1' })).toEqual(new Map([['v2', 2]]))
+    expect(await store.census({ upTo: 1, exceptKekId: 'v2' })).toEqual(new Map([['v1', 2]]))
   })
 })
