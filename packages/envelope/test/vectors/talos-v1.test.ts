@@ -5,6 +5,7 @@ import { MAX_TALOS_V1_BYTES } from '../../src/format/talos-v1.ts'
 import { isEnvelopeError } from '../../src/index.ts'
 import { checkImportKeys } from '../../src/keyring/import-keys.ts'
 import vectors from '../../vectors/talos-v1.json' with { type: 'json' }
+import more from './talos-v1-refusals.json' with { type: 'json' }
 
 /** A text, or one that is written short. */
 type Long = string | { readonly before?: string; readonly repeat: string; readonly count: number }
@@ -37,7 +38,7 @@ interface Refusal {
 }
 
 const openings = vectors.open as unknown as readonly Opening[]
-const refusals = vectors.refuse as unknown as readonly Refusal[]
+const refusals = [...vectors.refuse, ...more.refuse] as unknown as readonly Refusal[]
 
 function whole(text: Long): string {
   return typeof text === 'string' ? text : (text.before ?? '') + text.repeat.repeat(text.count)
