@@ -4,6 +4,7 @@ import { openKeyring } from './records.ts'
 import type { StoreCheck } from './store-check.ts'
 
 const RACERS = 32
+const AGES_WITHIN_MS = 5_000
 
 export const DOCUMENT_CHECKS: readonly StoreCheck[] = [
   {
@@ -18,6 +19,8 @@ export const DOCUMENT_CHECKS: readonly StoreCheck[] = [
       assert.equal(await store.writeDocument('a', 1, 'two'), 2)
       assert.equal(await store.writeDocument('a', 2, 'two'), 3, 'an equal value is a new revision')
       for (const wrong of [0, 1, 4, 99]) assert.equal(await store.writeDocument('a', wrong, 'lost'), null)
+      assert.equal(await store.writeDocument('a', 1, 'other'), null, 'not the value that is there')
+      assert.equal(await store.writeDocument('a', 0, 'one'), null, 'overwritten since')
       const { key, value, revision } = (await store.readDocument('a'))!
       assert.deepEqual({ key, value, revision }, { key: 'a', value: 'two', revision: 3 })
     },
@@ -79,7 +82,8 @@ export const DOCUMENT_CHECKS: readonly StoreCheck[] = [
       const listed = await store.listDocuments({ prefix: 'keyring', cursor: null, limit: 1 })
       assert.equal(typeof listed.items[0]?.ageMs, 'number')
       if (advance === undefined) {
-        while ((await age())! <= first) assert.ok((await age())! >= 0)
+        const until = performance.now() + AGES_WITHIN_MS
+        while ((await age())! <= first) assert.ok(performance.now() < until, 'the clock stands still')
         return
       }
       advance(5_000)
@@ -106,7 +110,6 @@ export const DOCUMENT_CHECKS: readonly StoreCheck[] = [
         items: [],
         next: null,
       })
-      assert.equal(await store.writeDocument('a', 2, 'late'), null)
       assert.equal(await store.writeDocument('a', 0, 'again'), 1)
     },
   },
@@ -132,16 +135,13 @@ export const DOCUMENT_CHECKS: readonly StoreCheck[] = [
       assert.equal(await store.writeDocument('a', 0, 'one'), 1)
       assert.equal(await store.writeDocument('a', 1, 'two'), 2)
       for (const client of clients) assert.equal(await client.writeDocument('a', 1, 'two'), 2)
-      assert.equal(await store.writeDocument('a', 1, 'other'), null)
-      assert.equal(await store.writeDocument('a', 0, 'one'), null, 'overwritten since')
       assert.equal((await store.readDocument('a'))?.revision, 2)
       const same = await Promise.all(
         Array.from({ length: 16 }, (_, n) => clients[n % clients.length]!.writeDocument('a', 2, 'three')),
       )
       assert.deepEqual(new Set(same), new Set([3]))
-      assert.equal(await store.writeDocument('a', 3, null), 0)
-      assert.equal(await store.writeDocument('a', 3, null), 0)
-      assert.equal(await store.readDocument('a'), null)
+      const deleted = await store.writeDocument('a', 3, null)
+      assert.equal(await store.writeDocument('a', 3, null), deleted)
     },
   },
 ]

@@ -4,6 +4,7 @@ import {
   KEYRING_DOCUMENT,
   type Outcome,
   type Page,
+  type SecretHeader,
   type SecretStore,
   type StoredSecret,
 } from '@talos/envelope'
@@ -84,6 +85,12 @@ export async function assertStored(store: SecretStore, expected: StoredSecret): 
   assert.deepEqual(await readOne(store, expected.name), plain(expected))
 }
 
+/** Asserts that a record carries a wrap text, whatever else it carries: who won, not what was left. */
+export async function assertWrap(store: SecretStore, { name, wrap }: SecretHeader): Promise<void> {
+  assert.equal((await readOne(store, name))?.wrap, wrap, 'the record carries the wrap text of another writer')
+}
+
+/** Asserts that there is no record of a name. */
 export async function assertAbsent(store: SecretStore, name: string): Promise<void> {
   assert.equal(await readOne(store, name), null, 'there must be no record')
 }

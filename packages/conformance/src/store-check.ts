@@ -1,29 +1,16 @@
 import type { SecretStore } from '@talos/envelope'
-
-/** What a check may need besides the store. Each is given where the store's kind has such a thing. */
-export interface StoreHooks {
-  /** Keeps every write waiting, as somebody else's lock does, until the function it answers is called. */
-  readonly hold?: () => Promise<() => Promise<void>>
-  /** Lets the store's own clock go on. */
-  readonly advance?: (milliseconds: number) => void
-  /** Destroys all sealed bytes behind the store's back, so that whoever touches them fails. */
-  readonly destroySealed?: () => Promise<void>
-  /** Does to the data what a restore from a backup does, by the procedure of the store's page. */
-  readonly restore?: () => Promise<void>
-  /** What can be seen of the caller's client: whether it is open and how it is set up. */
-  readonly clientState?: () => unknown
-}
+import type { HookName, StoreHooks } from './store-hooks.ts'
 
 /** One fresh, empty store. */
 export interface StoreUnderTest extends StoreHooks {
   readonly store: SecretStore
   /** Opens one more client of the same data. Where there is none, races run through one client. */
   readonly another?: () => Promise<SecretStore>
-  /** Closes the clients and removes the data. */
+  /** Called when the check is over, whether it passed or not. */
   readonly close: () => Promise<void>
 }
 
-/** Opens one fresh, empty store; the whole of what an adapter's test has to bring. */
+/** Opens a fresh, empty store, which has nothing in common with any other. */
 export type OpenStore = () => Promise<StoreUnderTest>
 
 /** One store with as many clients as a race needs; the first is the one without a number. */
@@ -44,9 +31,14 @@ export interface StoreCheck {
   /** What must hold, as a sentence. */
   readonly title: string
   /** The hook without which the check cannot be run. */
-  readonly needs?: keyof StoreHooks
-  /** Runs the check. */
+  readonly needs?: HookName
+  /** Runs the check; `runStoreCheck` gives it the context and closes what it opened. */
   readonly run: (context: ClauseContext) => Promise<void>
+}
+
+/** A check with its number: the clause's id and a count, such as `CAS-1.2`. */
+export interface NumberedCheck extends StoreCheck {
+  readonly id: string
 }
 
 const CLIENTS = 3
@@ -55,6 +47,7 @@ const CLIENTS = 3
  * Runs one check and closes every store it opened.
  *
  * @throws AssertionError when the clause does not hold.
+ * @throws TypeError when the check needs a hook that the opened store has not.
  */
 export async function runStoreCheck(check: StoreCheck, open: OpenStore): Promise<void> {
   const opened: StoreUnderTest[] = []
@@ -63,6 +56,7 @@ export async function runStoreCheck(check: StoreCheck, open: OpenStore): Promise
       async open() {
         const under = await open()
         opened.push(under)
+        if (check.needs !== undefined && under[check.needs] === undefined) throw missingHook(check.needs)
         const clients = [under.store]
         while (clients.length < CLIENTS) clients.push(under.another ? await under.another() : under.store)
         return { ...under, clients }
@@ -71,4 +65,10 @@ export async function runStoreCheck(check: StoreCheck, open: OpenStore): Promise
   } finally {
     for (const under of opened) await under.close()
   }
+}
+
+function missingHook(name: HookName): TypeError {
+  return new TypeError(
+    `this check needs the hook ${name}: give it beside the store, or say { without: ['${name}'] } where no such thing exists`,
+  )
 }

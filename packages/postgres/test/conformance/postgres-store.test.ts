@@ -1,4 +1,4 @@
-import { type OpenStore, runStoreCheck, STORE_CHECKS } from '@talos/envelope-conformance'
+import { conformanceChecks, type OpenStore, openCuttingProxy } from '@talos/envelope-conformance'
 import { beforeAll, describe, test } from 'vitest'
 import { type ServiceName, service } from '../../../../test/services/service.ts'
 import { Database } from '../database.ts'
@@ -17,7 +17,11 @@ describe.each(SERVERS)('the PostgreSQL store on %s', (_, name) => {
 
   const open: OpenStore = async () => {
     const database = new Database(url)
-    const pool = database.pool()
+    const { hostname: host, port } = new URL(url)
+    const proxy = await openCuttingProxy({ host, port: Number(port) })
+    const through = new URL(url)
+    through.host = `${proxy.host}:${proxy.port}`
+    const pool = database.pool({ connectionString: through.href })
     const store = database.store({ pool })
     await store.migrate()
     return {
@@ -34,6 +38,24 @@ describe.each(SERVERS)('the PostgreSQL store on %s', (_, name) => {
           holder.release()
         }
       },
+      async holdWrite(guard, changes) {
+        const client = await database.pool().connect()
+        await client.query('BEGIN')
+        const outcomes = await store.within(client).write(guard, changes)
+        return {
+          outcomes,
+          async commit() {
+            const { command } = await client.query('COMMIT')
+            client.release()
+            return command === 'COMMIT'
+          },
+        }
+      },
+      proxied: async () => ({ store, proxy }),
+      async outage() {
+        proxy.interrupt()
+        return async () => proxy.resume()
+      },
       async destroySealed() {
         await database.run(`ALTER TABLE ${database.of('secrets')} DROP COLUMN sealed`)
       },
@@ -41,9 +63,12 @@ describe.each(SERVERS)('the PostgreSQL store on %s', (_, name) => {
         await store.renewIncarnation()
       },
       clientState: () => ({ ended: pool.ended, options: { ...pool.options }, waiting: pool.waitingCount }),
-      close: () => database.close(),
+      async close() {
+        await database.close()
+        await proxy.close()
+      },
     }
   }
 
-  test.each(STORE_CHECKS)('[$clause] $title', (check) => runStoreCheck(check, open))
+  test.for(conformanceChecks(open))('$name', { timeout: 60_000 }, ({ run }) => run())
 })
