@@ -55,6 +55,9 @@ const WORLD = new Set([
 ])
 const WORLD_MEMBERS = new Set(['AbortSignal.timeout', 'Math.random'])
 
+const KIT = 'packages/conformance/'
+const KIT_MODULES = ['@talos/envelope', '@talos/envelope-conformance']
+
 const HANDLERS = 'packages/express/src/handlers/'
 const HANDLER_MODULES = ['zod', '@talos/envelope']
 
@@ -147,9 +150,22 @@ function checkPackageImport(file, name, target, coreEntries) {
     if (target.startsWith(own) || !/^packages\/[^/]+\/src\//.test(target)) return undefined
     return 'a package is reached by its name and public entry points only'
   }
+  if (file.startsWith(KIT)) return checkKitImport(kind, name)
   if (parent !== 'packages' || kind !== 'src' || !name.startsWith('@talos/') || coreEntries.includes(name))
     return undefined
   return `packages import the public entry points of the core only: ${coreEntries.join(', ')}`
+}
+
+/** The kit judges every adapter, and so knows none; a test runner inside would be everybody's. */
+function checkKitImport(kind, name) {
+  if (KIT_MODULES.includes(name)) return undefined
+  if (kind === 'src') {
+    if (/^node:(?!test\b|sqlite$)/.test(name)) return undefined
+    return `the conformance kit imports ${KIT_MODULES[0]}, modules of Node and nothing else, and no test runner`
+  }
+  return name.startsWith('@talos/')
+    ? 'the conformance kit knows no adapter, not even in its tests'
+    : undefined
 }
 
 /** Express may not be reached from a handler through another file of the package either. */
