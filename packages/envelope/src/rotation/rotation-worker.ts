@@ -12,6 +12,7 @@ import type { LoggedOperation, OperationLog } from './operation-log.ts'
 import { Pace } from './pace.ts'
 import { type Patience, Stopped } from './patience.ts'
 import { type BatchPlan, type BatchTally, planBatch, tallyBatch } from './plan.ts'
+import { missing, superseded, unwished } from './stop-messages.ts'
 
 /** What engine and worker work with; they reach nothing else. */
 export interface RotationSurroundings {
@@ -299,20 +300,4 @@ export class RotationWorker {
   #now(): string {
     return timestamp(this.#with.runtime)
   }
-}
-
-function missing(kekIds: readonly string[]): string {
-  const ids = kekIds.map((id) => `"${id}"`).join(', ')
-  return (
-    `There are secrets under ${ids}, and no live instance holds that KEK with the bound bytes. Add it back to the key ` +
-    'source, restart, and start the rotation again; nothing was lost.'
-  )
-}
-
-function superseded(targetKekId: string, current: string): string {
-  return `KEK "${targetKekId}" is no longer current, "${current}" is. Start the rotation again to go towards it.`
-}
-
-function unwished(targetKekId: string): string {
-  return `No live instance wishes KEK "${targetKekId}" any more. Start the rotation again to go towards the current KEK.`
 }

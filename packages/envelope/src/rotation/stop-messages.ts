@@ -1,0 +1,34 @@
+/**
+ * Says that secrets are under KEKs that nobody holds.
+ *
+ * @param kekIds - The KEKs.
+ * @returns What an operator should do.
+ */
+export function missing(kekIds: readonly string[]): string {
+  const ids = kekIds.map((id) => `"${id}"`).join(', ')
+  return (
+    `There are secrets under ${ids}, and no live instance holds that KEK with the bound bytes. Add it back to the key ` +
+    'source, restart, and start the rotation again; nothing was lost.'
+  )
+}
+
+/**
+ * Says that another KEK has become current since the operation began.
+ *
+ * @param targetKekId - The KEK it went towards.
+ * @param current - The KEK that is current.
+ * @returns What an operator should do.
+ */
+export function superseded(targetKekId: string, current: string): string {
+  return `KEK "${targetKekId}" is no longer current, "${current}" is. Start the rotation again to go towards it.`
+}
+
+/**
+ * Says that nobody wants the target any more.
+ *
+ * @param targetKekId - The KEK the operation waited for.
+ * @returns What an operator should do.
+ */
+export function unwished(targetKekId: string): string {
+  return `No live instance wishes KEK "${targetKekId}" any more. Start the rotation again to go towards the current KEK.`
+}
