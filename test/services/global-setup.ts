@@ -35,11 +35,10 @@ class Services {
   get(name: string): Promise<Service> {
     switch (name) {
       case 'postgres-15':
-        // Texts in another order than that of their bytes, and every commit on disk.
+        // Texts in another order than that of their bytes.
         return this.#once(name, () =>
           postgres(
             PostgresServer.start(debianPostgres(), {
-              settings: { fsync: 'on' },
               initdb: ['--locale=C.UTF-8', '--locale-provider=icu', '--icu-locale=en-US'],
             }),
           ),

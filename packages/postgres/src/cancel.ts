@@ -6,7 +6,7 @@ import type { PostgresClient } from './client.ts'
 const CANCEL_REQUEST = 80_877_102
 const SSL_REQUEST = 80_877_103
 /** A server that does not take the request by then will not cancel in time either. */
-const CANCEL_TIMEOUT_MS = 1_000
+const CANCEL_TIMEOUT_MS = 3_000
 
 /**
  * Asks the server to cancel the statement that a client is running, over a connection of its own as the protocol wants it.

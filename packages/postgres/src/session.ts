@@ -23,7 +23,7 @@ export interface Session {
 }
 
 /** How long a statement may take to answer once it was asked to stop. */
-const CANCEL_GRACE_MS = 1_000
+const CANCEL_GRACE_MS = 3_000
 const LONGEST_PAUSE_MS = 50
 
 /** Reads every column as text, whatever the driver was told. */
@@ -162,13 +162,14 @@ async function runOn(client: PostgresClient, query: PostgresQuery, deadline: Dea
   )
   const ended = await inTime(running, deadline)
   if (ended !== null) return ended
-  await cancelStatement(client)
+  const cancelled = cancelStatement(client)
   const last = await Promise.race([running, after(CANCEL_GRACE_MS)])
   if (last === null) {
     const cause = new Error('the server did not answer a request to cancel the statement')
     return { rows: [], failure: { kind: 'lost', cause } as const, clean: false }
   }
   // A request that came too late for this statement must not meet the next one.
+  await cancelled
   return { ...last, clean: last.failure?.kind === 'cancelled' }
 }
 
