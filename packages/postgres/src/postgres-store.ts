@@ -152,6 +152,9 @@ class View implements SecretStore {
 
   async write(guard: number, changes: readonly Change[], options?: CallOptions): Promise<readonly Outcome[]> {
     checkChanges(changes, MAX_SEALED_BYTES)
+    for (const [index, change] of changes.entries()) {
+      if (change.kind !== 'delete') checkKeepable(change.secret.meta, `changes[${index}].secret.meta`)
+    }
     const outcomes: Outcome[] = []
     return this.call(options, async (deadline) => {
       for (const part of inParts(changes)) {
@@ -191,8 +194,7 @@ class View implements SecretStore {
     options?: CallOptions,
   ): Promise<number | null> {
     checkDocument(key, expectedRevision, value)
-    if (value?.includes('\0'))
-      throw new TypeError('a document’s value holds U+0000, which PostgreSQL keeps in no text')
+    if (value !== null) checkKeepable(value, 'value')
     if (key === KEYRING_DOCUMENT) return this.writeKeyring(expectedRevision, value, options)
     return this.call(options, (deadline) =>
       this.core.documents.write(this.#session, key, expectedRevision, value, deadline),
@@ -271,4 +273,9 @@ class Store extends View implements PostgresStore {
       writeKeyring(this.#pool, this.core.names, this.core.documents, change, { maxWriteStallMs, deadline })
     return this.call(options, step, FENCE_TIMEOUT_MS)
   }
+}
+
+/** No text of PostgreSQL holds U+0000. JSON has none either, so this meets nothing that a vault writes. */
+function checkKeepable(text: string, where: string): void {
+  if (text.includes('\0')) throw new TypeError(`${where}: holds U+0000, which PostgreSQL keeps in no text`)
 }

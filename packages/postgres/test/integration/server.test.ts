@@ -1,4 +1,7 @@
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { chownSync } from 'node:fs'
+import { join } from 'node:path'
 import { postgresStore } from '@talos/envelope-postgres'
 import { Pool, type PoolClient } from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
@@ -176,4 +179,34 @@ test('a restored dump has another incarnation', async () => {
   await server.run('pg_ctl', ['--version'])
   expect(await store.census()).toEqual(new Map([['v1', 2]]))
   expect((await store.identify()).incarnation).not.toBe(incarnation)
+})
+
+test('over TLS a call that is aborted is cancelled over TLS', async () => {
+  const [certificate, key] = [join(server.data, 'server.crt'), join(server.data, 'server.key')]
+  const made = spawnSync('/usr/bin/openssl', [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
+    ...['-subj', '/CN=localhost', '-out', certificate, '-keyout', key],
+  ])
+  expect(made.status).toBe(0)
+  const { uid, gid } = server.programs.account
+  if (uid !== undefined) for (const file of [certificate, key]) chownSync(file, uid, gid ?? uid)
+  const at = database(server.url())
+  await at.run('ALTER SYSTEM SET ssl = on')
+  await at.run('SELECT pg_reload_conf()')
+  const pool = new Pool({ connectionString: server.url(), ssl: { rejectUnauthorized: false }, max: 2 })
+  onTestFinished(() => pool.end())
+  await until(() => pool.query('SELECT 1').then(Boolean, () => false))
+  const store = postgresStore({ pool, schema: at.schema })
+  await store.migrate()
+  await filled(store, 1)
+  const holder = await at.client()
+  await holder.query(`BEGIN; SELECT FROM ${at.of('secrets')} FOR UPDATE`)
+  const began = performance.now()
+  await expect(store.write(1, [rewrapping('n0', 'v1', 'v2')], { timeoutMs: 50 })).rejects.toMatchObject({
+    code: 'ERR_STORE_UNAVAILABLE',
+    message: 'gave up after 50 ms; nothing was written',
+  })
+  expect(performance.now() - began).toBeLessThan(2_000)
+  await holder.query('ROLLBACK')
+  expect(await store.census()).toEqual(new Map([['v1', 1]]))
 })

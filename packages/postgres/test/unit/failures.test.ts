@@ -321,6 +321,8 @@ describe('of a call', () => {
     const secret = { ...secretOf('a'), wrap: 'garbage' }
     await expect(store.write(1, [{ kind: 'create', secret }])).rejects.toThrow(TypeError)
     await expect(store.writeDocument('a', 0, 'a\0b')).rejects.toThrow(TypeError)
+    const meta = { ...secretOf('a'), meta: 'a\0b' }
+    await expect(store.write(1, [{ kind: 'create', secret: meta }])).rejects.toThrow(TypeError)
     await expect(store.census({ upTo: -1 })).rejects.toThrow(TypeError)
     for (const maxWriteStallMs of [0, Number.NaN]) {
       expect(() => at.store({ maxWriteStallMs })).toThrow(TypeError)
