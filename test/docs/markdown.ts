@@ -14,7 +14,8 @@ export interface Fence {
   readonly headings: readonly string[]
 }
 
-const SKIPPED = new Set(['.git', '.stryker-tmp', '.tools', 'coverage', 'dist', 'node_modules'])
+// `etc` holds reports of the built API, which are no documents.
+const SKIPPED = new Set(['.git', '.stryker-tmp', '.tools', 'coverage', 'dist', 'etc', 'node_modules'])
 
 /** All Markdown files of the repository, relative to it. */
 export function markdownFiles(folder = ''): string[] {

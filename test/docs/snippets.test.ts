@@ -22,9 +22,16 @@ const SURROUNDINGS = [
  * @returns One line for each error: the file and line of the Markdown, and what the compiler says.
  */
 function typeErrors(snippets: readonly Fence[]): string[] {
-  const sources = snippets.map(({ text }, index) => {
+  const places = new Map<string, Fence>()
+  for (const [index, snippet] of snippets.entries()) {
+    // Programs of one guide that name themselves may import each other.
+    const [, name] = /^\/\/ (\S+\.ts)\n/.exec(snippet.text) ?? []
+    const own = `${snippet.file.replaceAll('/', '-')}/${name}`
+    places.set(name === undefined || places.has(own) ? `snippet-${index}.ts` : own, snippet)
+  }
+  const sources = [...places].map(([place, { text }]) => {
     const isWhole = /^import /m.test(text)
-    return [`snippet-${index}.ts`, isWhole ? text : `${SURROUNDINGS}; ${text}`] as const
+    return [place, isWhole ? text : `${SURROUNDINGS}; ${text}`] as const
   })
   const compilerOptions = { types: ['node'], noPropertyAccessFromIndexSignature: false }
   const tree = workspaceTree({
@@ -32,24 +39,24 @@ function typeErrors(snippets: readonly Fence[]): string[] {
     'tsconfig.json': JSON.stringify({
       extends: join(repository, 'tsconfig.base.json'),
       compilerOptions,
-      include: ['*.ts'],
+      include: ['**/*.ts'],
     }),
   })
   try {
     const tsc = join(repository, 'node_modules/.bin/tsc')
     const ended = spawnSync(tsc, ['-p', tree.root, '--pretty', 'false'], { cwd: tree.root, encoding: 'utf8' })
     if (ended.error) throw ended.error
-    return errorsOf(ended.stdout, snippets)
+    return errorsOf(ended.stdout, places)
   } finally {
     tree.remove()
   }
 }
 
 /** Errors of the sources themselves are left to the gate `types`. */
-function errorsOf(printed: string, snippets: readonly Fence[]): string[] {
+function errorsOf(printed: string, places: ReadonlyMap<string, Fence>): string[] {
   return printed.split('\n').flatMap((line) => {
-    const [, index, row, message] = /^snippet-(\d+)\.ts\((\d+),\d+\): error (.*)$/.exec(line) ?? []
-    const snippet = snippets[Number(index)]
+    const [, place = '', row, message] = /^(\S+\.ts)\((\d+),\d+\): error (.*)$/.exec(line) ?? []
+    const snippet = places.get(place)
     return snippet === undefined ? [] : [`${snippet.file}:${snippet.line + Number(row) - 1} ${message}`]
   })
 }
