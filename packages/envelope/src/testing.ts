@@ -3,6 +3,14 @@ import type { SecretStore } from './store/secret-store.ts'
 import { systemRuntime } from './vault/system-runtime.ts'
 
 export type { Runtime, Timer } from './runtime.ts'
+export type { VectorAnswer, VectorReport, VectorSubject } from './testing/run-vectors.ts'
+export { runVectors } from './testing/run-vectors.ts'
+export type {
+  LocalVectorKek,
+  RemoteVectorKek,
+  VectorFile,
+  VectorKek,
+} from './testing/vector-file.ts'
 
 /** A runtime whose clock stands still until it is told to move. */
 export interface HeldClock {
