@@ -2,27 +2,25 @@ import { type Cipher, createCipheriv, createDecipheriv, type Decipher } from 'no
 import { unwrapKeyBytes, wrapKeyBytes } from './key-wrap.ts'
 import type { SecretKey } from './secret-key.ts'
 
-/** Semiblocks of 64 bits in a DEK of 32 bytes, and rounds over them (RFC 3394 section 2.2). */
+/** Semiblocks of 64 bits in a DEK, and steps over them: six for each (RFC 3394 section 2.2). */
 const SEMIBLOCKS = 4
-const ROUNDS = 6
+const STEPS = 6 * SEMIBLOCKS
 
-/** Length of a wrapped DEK in bytes. */
-const WRAPPED_BYTES = 40
+const SEMIBLOCK_BYTES = 8
+const DEK_BYTES = SEMIBLOCKS * SEMIBLOCK_BYTES
+const WRAPPED_BYTES = DEK_BYTES + SEMIBLOCK_BYTES
+
+/** What AES works on: the integrity check of one key, then one of its registers. */
+const BLOCK_BYTES = 16
+
+/** Half of the default initial value (RFC 3394 section 2.2.3.1). */
+const INITIAL_WORD = 0xa6a6a6a6
 
 /**
  * From here on RFC 3394's rounds over one AES-ECB context take less time than as many calls of OpenSSL's own
- * key wrap, which does not use the processor's AES instructions: about a seventh at 1,000 keys.
+ * key wrap, which does not use the processor's AES instructions: about a fifteenth at 1,000 keys.
  */
-const WORTHWHILE = 16
-
-/**
- * Two semiblocks: what AES works on, and how the state of one key is laid out. Its integrity check comes
- * first.
- */
-const BLOCK_BYTES = 16
-
-/** Many blocks in one buffer, one for each key. */
-type Blocks = Uint8Array
+const WORTHWHILE = 4
 
 /**
  * Wraps many DEKs with AES-256-KW (RFC 3394).
@@ -34,19 +32,15 @@ type Blocks = Uint8Array
 export function wrapKeyBatch(kek: SecretKey, deks: readonly Uint8Array[]): Uint8Array[] {
   if (deks.length < WORTHWHILE) return deks.map((dek) => wrapKeyBytes(kek, dek))
   const cipher = createCipheriv('aes-256-ecb', kek, null).setAutoPadding(false)
-  const state = loadState(deks, 0)
-  let checks = new Uint8Array(deks.length * BLOCK_BYTES).fill(0xa6)
-  for (let step = 1; step <= ROUNDS * SEMIBLOCKS; step++) {
-    const register = (step - 1) % SEMIBLOCKS
-    checks = runStep(cipher, state, register, checks)
-    addStepNumber(checks, step)
-  }
-  return deks.map((_, index) => {
-    const wrapped = new Uint8Array(WRAPPED_BYTES)
-    wrapped.set(semiblock(checks, index, 0))
-    copyRegisters(state, index, wrapped, 8)
-    return wrapped
-  })
+  const joined = join(deks, DEK_BYTES)
+  const registers = loadRegisters(joined, DEK_BYTES, 0)
+  clear(joined)
+  let checks = viewOf(new Uint8Array(deks.length * BLOCK_BYTES).fill(0xa6))
+  for (let step = 1; step <= STEPS; step++) checks = runStep(cipher, registers, step, checks, step - 1)
+  const wrapped = viewOf(new Uint8Array(deks.length * WRAPPED_BYTES))
+  moveSemiblocks(checks, 0, BLOCK_BYTES, wrapped, 0, WRAPPED_BYTES, STEPS)
+  storeRegisters(registers, wrapped, WRAPPED_BYTES, SEMIBLOCK_BYTES)
+  return split(wrapped, WRAPPED_BYTES)
 }
 
 /**
@@ -59,66 +53,107 @@ export function wrapKeyBatch(kek: SecretKey, deks: readonly Uint8Array[]): Uint8
 export function unwrapKeyBatch(kek: SecretKey, wrapped: readonly Uint8Array[]): (Uint8Array | null)[] {
   if (wrapped.length < WORTHWHILE) return wrapped.map((each) => unwrapKeyBytes(kek, each))
   const decipher = createDecipheriv('aes-256-ecb', kek, null).setAutoPadding(false)
-  const state = loadState(wrapped, 8)
-  let checks = new Uint8Array(wrapped.length * BLOCK_BYTES)
-  for (const [index, each] of wrapped.entries()) checks.set(each.subarray(0, 8), index * BLOCK_BYTES)
-  for (let step = ROUNDS * SEMIBLOCKS; step >= 1; step--) {
-    const register = (step - 1) % SEMIBLOCKS
-    addStepNumber(checks, step)
-    checks = runStep(decipher, state, register, checks)
-  }
-  const deks = wrapped.map((_, index) => {
-    let difference = 0
-    for (const byte of semiblock(checks, index, 0)) difference |= byte ^ 0xa6
-    if (difference !== 0) return null
-    const dek = new Uint8Array(WRAPPED_BYTES - 8)
-    copyRegisters(state, index, dek, 0)
-    return dek
+  const joined = join(wrapped, WRAPPED_BYTES)
+  const registers = loadRegisters(joined, WRAPPED_BYTES, SEMIBLOCK_BYTES)
+  let checks = viewOf(new Uint8Array(wrapped.length * BLOCK_BYTES))
+  moveSemiblocks(joined, 0, WRAPPED_BYTES, checks, 0, BLOCK_BYTES, 0)
+  for (let step = STEPS; step >= 1; step--) checks = runStep(decipher, registers, step, checks, step)
+  const unwrapped = viewOf(new Uint8Array(wrapped.length * DEK_BYTES))
+  storeRegisters(registers, unwrapped, DEK_BYTES, 0)
+  const deks = split(unwrapped, DEK_BYTES).map((dek, index) => {
+    const block = index * BLOCK_BYTES
+    // Both words are looked at whatever the first one is.
+    const difference = (checks.getInt32(block) ^ INITIAL_WORD) | (checks.getInt32(block + 4) ^ INITIAL_WORD)
+    if (difference === 0) return dek
+    dek.fill(0)
+    return null
   })
-  for (const register of state) register.fill(0)
+  for (const blocks of registers) clear(blocks)
   return deks
 }
 
+/**
+ * One AES call for all keys: a register's blocks, with the checks put in front, become the next ones. The step
+ * number `t` goes into a check after a step when wrapping, which is before the next one, and before a step
+ * when unwrapping.
+ */
+function runStep(
+  cipher: Cipher | Decipher,
+  registers: DataView[],
+  step: number,
+  checks: DataView,
+  t: number,
+): DataView {
+  const register = (step - 1) % SEMIBLOCKS
+  const blocks = registers[register] as DataView
+  moveSemiblocks(checks, 0, BLOCK_BYTES, blocks, 0, BLOCK_BYTES, t)
+  const next = viewOf(cipher.update(blocks))
+  clear(blocks)
+  registers[register] = next
+  return next
+}
+
 /** The registers R1 to R4 of all keys, each in the second half of its blocks. */
-function loadState(keys: readonly Uint8Array[], start: number): Blocks[] {
+function loadRegisters(keys: DataView, keyBytes: number, start: number): DataView[] {
+  const blocksLength = (keys.byteLength / keyBytes) * BLOCK_BYTES
   return Array.from({ length: SEMIBLOCKS }, (_, register) => {
-    const blocks = new Uint8Array(keys.length * BLOCK_BYTES)
-    for (const [index, key] of keys.entries()) {
-      const offset = start + register * 8
-      blocks.set(key.subarray(offset, offset + 8), index * BLOCK_BYTES + 8)
-    }
+    const blocks = viewOf(new Uint8Array(blocksLength))
+    const from = start + register * SEMIBLOCK_BYTES
+    moveSemiblocks(keys, from, keyBytes, blocks, SEMIBLOCK_BYTES, BLOCK_BYTES, 0)
     return blocks
   })
 }
 
-/** One AES call for all keys: the register's blocks, with the checks put in front, become the next ones. */
-function runStep(
-  cipher: Cipher | Decipher,
-  state: Blocks[],
-  register: number,
-  checks: Blocks,
-): Uint8Array<ArrayBuffer> {
-  const blocks = state[register] as Blocks
-  for (let block = 0; block < blocks.length; block += BLOCK_BYTES) {
-    for (let byte = block; byte < block + 8; byte++) blocks[byte] = checks[byte] as number
+function storeRegisters(
+  registers: readonly DataView[],
+  keys: DataView,
+  keyBytes: number,
+  start: number,
+): void {
+  for (const [register, blocks] of registers.entries()) {
+    const to = start + register * SEMIBLOCK_BYTES
+    moveSemiblocks(blocks, SEMIBLOCK_BYTES, BLOCK_BYTES, keys, to, keyBytes, 0)
   }
-  const next = cipher.update(blocks)
-  blocks.fill(0)
-  state[register] = next
-  return next
 }
 
-/** The step number `t` is 64 bits, big-endian, and at most 24: only its last byte is not zero. */
-function addStepNumber(checks: Blocks, step: number): void {
-  for (let byte = 7; byte < checks.length; byte += BLOCK_BYTES) checks[byte] = (checks[byte] as number) ^ step
+/**
+ * Copies one semiblock of each key, XORed with a number of 64 bits, big-endian, of which only the last byte may
+ * be other than 0. As words and not as bytes or subarrays: this is most of what a batch costs.
+ */
+function moveSemiblocks(
+  source: DataView,
+  from: number,
+  sourceStride: number,
+  target: DataView,
+  to: number,
+  targetStride: number,
+  t: number,
+): void {
+  const end = source.byteLength
+  for (let at = from, there = to; at < end; at += sourceStride, there += targetStride) {
+    target.setUint32(there, source.getUint32(at))
+    target.setUint32(there + 4, source.getUint32(at + 4) ^ t)
+  }
 }
 
-function semiblock(blocks: Blocks, index: number, half: 0 | 8): Uint8Array {
-  const start = index * BLOCK_BYTES + half
-  return blocks.subarray(start, start + 8)
+function join(keys: readonly Uint8Array[], keyBytes: number): DataView {
+  const joined = new Uint8Array(keys.length * keyBytes)
+  for (const [index, key] of keys.entries()) joined.set(key, index * keyBytes)
+  return viewOf(joined)
 }
 
-function copyRegisters(state: readonly Blocks[], index: number, target: Uint8Array, offset: number): void {
-  for (const [register, blocks] of state.entries())
-    target.set(semiblock(blocks, index, 8), offset + register * 8)
+function split({ buffer, byteOffset, byteLength }: DataView, keyBytes: number): Uint8Array[] {
+  const keys: Uint8Array[] = []
+  for (let start = 0; start < byteLength; start += keyBytes) {
+    keys.push(new Uint8Array(buffer, byteOffset + start, keyBytes))
+  }
+  return keys
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength)
+}
+
+function clear({ buffer, byteOffset, byteLength }: DataView): void {
+  new Uint8Array(buffer, byteOffset, byteLength).fill(0)
 }
