@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto'
 import { concat } from '../bytes.ts'
-import { secretKey } from './secret-key.ts'
+import { singleUseKey } from './single-use-key.ts'
 
 /** Length of the nonce in bytes (NIST SP 800-38D section 5.2.1.1: 96 bits). */
 export const NONCE_BYTES = 12
@@ -21,7 +21,7 @@ const OPTIONS = { authTagLength: TAG_BYTES } as const
  * @returns `nonce || ciphertext || tag`: 28 bytes more than the plaintext.
  */
 export function seal(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Uint8Array {
-  const cipher = createCipheriv('aes-256-gcm', secretKey(key), nonce, OPTIONS)
+  const cipher = createCipheriv('aes-256-gcm', singleUseKey(key), nonce, OPTIONS)
   cipher.setAAD(aad)
   const ciphertext = cipher.update(plaintext)
   cipher.final()
@@ -39,7 +39,12 @@ export function seal(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plaint
  */
 export function open(key: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | null {
   const tagStart = sealed.length - TAG_BYTES
-  const decipher = createDecipheriv('aes-256-gcm', secretKey(key), sealed.subarray(0, NONCE_BYTES), OPTIONS)
+  const decipher = createDecipheriv(
+    'aes-256-gcm',
+    singleUseKey(key),
+    sealed.subarray(0, NONCE_BYTES),
+    OPTIONS,
+  )
   decipher.setAAD(aad)
   decipher.setAuthTag(sealed.subarray(tagStart))
   const plaintext = decipher.update(sealed.subarray(NONCE_BYTES, tagStart))

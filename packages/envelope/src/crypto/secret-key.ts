@@ -7,8 +7,7 @@ import { createSecretKey, type KeyObject } from 'node:crypto'
 export type SecretKey = KeyObject
 
 /**
- * Copies key bytes into a {@link SecretKey}. Also worth it for a key used once: on some lines of Node a raw
- * buffer costs several times as much per call to a cipher.
+ * Copies key bytes into a {@link SecretKey}: for keys that are used again. For others see `single-use-key.ts`.
  *
  * @param bytes - Key bytes. They are copied; the caller may clear them.
  * @returns The key.
