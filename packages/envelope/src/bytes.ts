@@ -1,3 +1,7 @@
+/** What {@link canonicalBase64urlLength} works on at a time. */
+const PART_CHARACTERS = 4_096
+const PART = Buffer.allocUnsafeSlow((PART_CHARACTERS / 4) * 3)
+
 /**
  * Encodes text as UTF-8.
  *
@@ -38,6 +42,36 @@ export function decodeBase64url(text: string): Uint8Array | null {
   const written = bytes.write(text, 'base64url')
   if (written !== bytes.length || bytes.toString('base64url') !== text) return null
   return asUint8Array(bytes)
+}
+
+/**
+ * Does what {@link decodeBase64url} does, for bytes that are not secret.
+ *
+ * @param text - The whole text, not a part of it.
+ * @returns The bytes, maybe in memory that Node shares among short byte strings: taking memory of its own for each costs
+ * more than all else that is done to a wrap text.
+ */
+export function decodePublicBase64url(text: string): Uint8Array | null {
+  const bytes = Buffer.from(text, 'base64url')
+  return bytes.toString('base64url') === text ? asUint8Array(bytes) : null
+}
+
+/**
+ * Checks text as {@link decodeBase64url} does, without keeping the bytes.
+ *
+ * @param text - The whole text, not a part of it.
+ * @returns How many bytes it stands for, or `null` when it is not the one encoding of any bytes.
+ */
+export function canonicalBase64urlLength(text: string): number | null {
+  let length = 0
+  // In parts of whole groups of four characters: each of them is canonical, or the text is not.
+  for (let start = 0; start < text.length; start += PART_CHARACTERS) {
+    const part = text.slice(start, start + PART_CHARACTERS)
+    const written = PART.write(part, 'base64url')
+    if (PART.toString('base64url', 0, written) !== part) return null
+    length += written
+  }
+  return length
 }
 
 /**
@@ -84,10 +118,12 @@ export function u32(value: number): Uint8Array {
  * Encodes bytes as lowercase hexadecimal.
  *
  * @param bytes - Any number of bytes.
+ * @param start - The first byte to encode.
+ * @param end - The byte after the last one to encode.
  * @returns Two digits per byte.
  */
-export function encodeHex(bytes: Uint8Array): string {
-  return asBuffer(bytes).toString('hex')
+export function encodeHex(bytes: Uint8Array, start = 0, end: number = bytes.length): string {
+  return asBuffer(bytes).toString('hex', start, end)
 }
 
 /**

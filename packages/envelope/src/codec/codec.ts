@@ -1,7 +1,13 @@
 import { utf8 } from '../bytes.ts'
 import { DecryptError, KeyError, type ProviderError } from '../errors.ts'
 import { encodeContext } from '../format/context.ts'
-import { joinEnvelope, MAX_VALUE_BYTES, type ParsedEnvelope, parseEnvelope } from '../format/envelope-v2.ts'
+import {
+  joinEnvelope,
+  MAX_VALUE_BYTES,
+  type ParsedEnvelope,
+  parseEnvelope,
+  parseEnvelopeWrap,
+} from '../format/envelope-v2.ts'
 import type { Kek } from '../keyring/kek.ts'
 import type { ProviderCallOptions } from '../keyring/key-provider.ts'
 import type { KeySource } from '../keyring/key-source.ts'
@@ -166,15 +172,15 @@ class KeyringCodec implements Codec {
   ): Promise<RewrapResult[]> {
     const parsed = items.map(({ envelope, context }) => {
       checkEnvelopeType(envelope)
-      const either = parseEnvelope(envelope)
-      const [fields, wrapLength] = 'fault' in either ? [either, 0] : [either.fields, either.wrap.length]
-      return { fields, context: encodeContext(context), sealedText: envelope.slice(wrapLength) }
+      const parsed = parseEnvelopeWrap(envelope)
+      const [fields, sealedText] = 'fault' in parsed ? [parsed, ''] : [parsed.fields, parsed.sealedText]
+      return { fields, context: encodeContext(context), sealedText }
     })
     const rewrapped = rewrapParsed(this.#resolve, this.#current, parsed, options)
     const outcomes = rewrapped instanceof Promise ? await rewrapped : rewrapped
     return parsed.map(({ sealedText }, index) => {
       const outcome = outcomes[index] as RewrapOutcome
-      return typeof outcome === 'string' ? { envelope: outcome + sealedText } : { error: outcome }
+      return typeof outcome === 'string' ? { envelope: `${outcome}:${sealedText}` } : { error: outcome }
     })
   }
 

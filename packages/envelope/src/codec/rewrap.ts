@@ -126,7 +126,8 @@ function rewrapLocally(
       verified.map(({ dek }) => dek),
     )
     const { id: kekId, suite, fingerprint } = target
-    for (const [position, { index, fields }] of verified.entries()) {
+    for (let position = 0; position < verified.length; position += 1) {
+      const { index, fields } = verified[position] as VerifiedDek
       const wrappedDek = wrappedDeks[position] as Uint8Array
       outcomes[index] = serialiseWrap({ kekId, suite, fingerprint, commit: fields.commit, wrappedDek })
     }
@@ -144,7 +145,8 @@ function groupByKek(
   outcomes: RewrapOutcome[],
 ): ReadonlyMap<Kek, number[]> {
   const groups = new Map<Kek, number[]>()
-  for (const [index, { fields }] of items.entries()) {
+  for (let index = 0; index < items.length; index += 1) {
+    const { fields } = items[index] as RewrapItem
     const kek = 'fault' in fields ? fields.fault : resolveKek(resolve, fields)
     if (typeof kek === 'string') {
       outcomes[index] = new DecryptError(kek, fields.kekId)
@@ -165,13 +167,13 @@ function unwrapGroup(
   verified: VerifiedDek[],
 ): void {
   // groupByKek puts no item with a fault into a group.
-  const group = indexes.map((index) => items[index] as ReadItem)
   const deks = unwrapKeys(
     kek,
-    group.map(({ fields }) => fields.wrappedDek),
+    indexes.map((index) => (items[index] as ReadItem).fields.wrappedDek),
   )
-  for (const [position, { fields, context }] of group.entries()) {
+  for (let position = 0; position < indexes.length; position += 1) {
     const index = indexes[position] as number
+    const { fields, context } = items[index] as ReadItem
     const dek = deks[position] ?? null
     if (dek === null) {
       outcomes[index] = new DecryptError('wrap_corrupt', fields.kekId)

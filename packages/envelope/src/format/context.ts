@@ -38,16 +38,20 @@ const INFO_START = concat([u32(LABELS.length + 1), ...LABELS.flatMap((label) => 
  * @throws TypeError that names the rule, never a key or value.
  */
 export function encodeContext(pairs: Readonly<Record<string, string>>): EncodedContext {
-  const entries = entriesOf(pairs)
-  if (entries.length === 0 || entries.length > MAX_CONTEXT_PAIRS) {
+  const keys = keysOf(pairs)
+  if (keys.length === 0 || keys.length > MAX_CONTEXT_PAIRS) {
     throw new TypeError(
-      `An encryption context holds 1 to ${MAX_CONTEXT_PAIRS} pairs, this one ${entries.length}.`,
+      `An encryption context holds 1 to ${MAX_CONTEXT_PAIRS} pairs, this one ${keys.length}.`,
     )
   }
+  const texts: string[] = []
   let total = 0
-  for (const [key, value] of entries) {
+  for (const key of keys.sort(compareUtf8)) {
+    // Read once: a getter could give something else the second time.
+    const value: unknown = pairs[key]
     total += checkedLength(key, 'key', 1, MAX_CONTEXT_KEY_BYTES)
     total += checkedLength(value, 'value', 0, MAX_CONTEXT_VALUE_BYTES)
+    texts.push(key, value as string)
   }
   if (total > MAX_CONTEXT_BYTES) {
     throw new TypeError(
@@ -55,22 +59,20 @@ export function encodeContext(pairs: Readonly<Record<string, string>>): EncodedC
         `these are ${total}.`,
     )
   }
-  entries.sort(([left], [right]) => compareUtf8(left, right))
-  return writeInfo(entries as [string, string][], total)
+  return writeInfo(texts, total)
 }
 
-function writeInfo(entries: readonly (readonly [string, string])[], total: number): EncodedContext {
-  const pairsLength = 4 + entries.length * 8 + total
-  const info = Buffer.allocUnsafeSlow(INFO_START.length + 4 + pairsLength)
+function writeInfo(texts: readonly string[], total: number): EncodedContext {
+  const pairsLength = 4 + texts.length * 4 + total
+  // A context is no secret, so it may come from the pool.
+  const info = Buffer.allocUnsafe(INFO_START.length + 4 + pairsLength)
   info.set(INFO_START)
   let offset = info.writeUInt32BE(pairsLength, INFO_START.length)
-  offset = info.writeUInt32BE(entries.length * 2, offset)
-  for (const pair of entries) {
-    for (const text of pair) {
-      const length = info.write(text, offset + 4, 'utf8')
-      info.writeUInt32BE(length, offset)
-      offset += 4 + length
-    }
+  offset = info.writeUInt32BE(texts.length, offset)
+  for (const text of texts) {
+    const length = info.write(text, offset + 4, 'utf8')
+    info.writeUInt32BE(length, offset)
+    offset += 4 + length
   }
   return new Uint8Array(info.buffer, info.byteOffset, info.length) as EncodedContext
 }
@@ -94,17 +96,18 @@ function isSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdfff
 }
 
-function entriesOf(pairs: unknown): [string, unknown][] {
+function keysOf(pairs: unknown): string[] {
   if (typeof pairs !== 'object' || pairs === null || Array.isArray(pairs) || !hasPlainPrototype(pairs)) {
     throw new TypeError('An encryption context must be a plain object of texts.')
   }
-  const entries = Object.entries(pairs)
-  if (Reflect.ownKeys(pairs).length !== entries.length) {
+  const keys = Object.keys(pairs)
+  const names = Object.getOwnPropertyNames(pairs)
+  if (names.length !== keys.length || Object.getOwnPropertySymbols(pairs).length > 0) {
     throw new TypeError(
       'An encryption context must not have symbol keys or properties that are not enumerable.',
     )
   }
-  return entries
+  return keys
 }
 
 /**

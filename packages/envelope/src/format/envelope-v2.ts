@@ -1,4 +1,10 @@
-import { base64urlLength, concat, decodeBase64url, encodeBase64url, encodeHex } from '../bytes.ts'
+import {
+  base64urlLength,
+  canonicalBase64urlLength,
+  decodePublicBase64url,
+  encodeBase64url,
+  encodeHex,
+} from '../bytes.ts'
 import type { FormatReason } from '../errors.ts'
 
 /**
@@ -27,7 +33,8 @@ const SUITE_LENGTH = 2
 /** Lengths of the fields of `wrap` after the suite. */
 const FINGERPRINT_BYTES = 8
 const COMMIT_BYTES = 32
-const WRAPPED_DEK_START = SUITE_LENGTH + FINGERPRINT_BYTES + COMMIT_BYTES
+const COMMIT_START = SUITE_LENGTH + FINGERPRINT_BYTES
+const WRAPPED_DEK_START = COMMIT_START + COMMIT_BYTES
 const LOCAL_WRAPPED_DEK_BYTES = 40
 /** The most bytes of a DEK that a key provider wrapped; it has at least 1. */
 export const MAX_REMOTE_WRAPPED_DEK_BYTES = 1_024
@@ -58,6 +65,13 @@ export interface ParsedEnvelope {
   readonly wrap: string
   /** `nonce(12) || ciphertext || tag(16)`. */
   readonly sealed: Uint8Array
+}
+
+/** A checked envelope of which only the wrap text is needed. */
+export interface ParsedEnvelopeWrap {
+  readonly fields: WrapFields
+  /** The sealed bytes as text, checked and not decoded. */
+  readonly sealedText: string
 }
 
 const TOO_LARGE: FormatFault = { fault: 'too_large', kekId: null }
@@ -96,15 +110,29 @@ export function kekIdOfWrap(wrap: string): string | null {
  * @returns The envelope, or the first fault.
  */
 export function parseEnvelope(text: string): ParsedEnvelope | FormatFault {
-  if (Buffer.byteLength(text, 'utf8') > MAX_ENVELOPE_BYTES) return TOO_LARGE
-  if (!text.startsWith(PREFIX)) return OTHER_VERSION
-  const lastColon = text.lastIndexOf(':')
-  const wrap = text.slice(0, lastColon)
-  const wrapPart = splitWrap(wrap)
-  const sealed = decodeBase64url(text.slice(lastColon + 1))
-  if (wrapPart === null || sealed === null) return NO_GRAMMAR
-  const fields = readFields(wrapPart.kekId, wrapPart.bytes, sealed.length)
+  const parts = splitEnvelope(text)
+  if ('fault' in parts) return parts
+  const { wrap, sealedText } = parts
+  const sealed = decodePublicBase64url(sealedText)
+  if (sealed === null) return NO_GRAMMAR
+  const fields = readWrap(wrap, sealed.length)
   return 'fault' in fields ? fields : { fields, wrap, sealed }
+}
+
+/**
+ * Reads an envelope's text with the checks of {@link parseEnvelope}, without taking memory for its sealed bytes.
+ *
+ * @param text - Any text.
+ * @returns The fields, or the first fault.
+ */
+export function parseEnvelopeWrap(text: string): ParsedEnvelopeWrap | FormatFault {
+  const parts = splitEnvelope(text)
+  if ('fault' in parts) return parts
+  const { wrap, sealedText } = parts
+  const sealedLength = canonicalBase64urlLength(sealedText)
+  if (sealedLength === null) return NO_GRAMMAR
+  const fields = readWrap(wrap, sealedLength)
+  return 'fault' in fields ? fields : { fields, sealedText }
 }
 
 /**
@@ -120,9 +148,7 @@ export function parseWrap(wrap: string, sealedLength: number | null): WrapFields
     Buffer.byteLength(wrap, 'utf8') + (sealedLength === null ? 0 : 1 + base64urlLength(sealedLength))
   if (joinedLength > MAX_ENVELOPE_BYTES) return TOO_LARGE
   if (!wrap.startsWith(PREFIX)) return OTHER_VERSION
-  const wrapPart = splitWrap(wrap)
-  if (wrapPart === null) return NO_GRAMMAR
-  return readFields(wrapPart.kekId, wrapPart.bytes, sealedLength)
+  return readWrap(wrap, sealedLength)
 }
 
 /**
@@ -132,9 +158,14 @@ export function parseWrap(wrap: string, sealedLength: number | null): WrapFields
  * @returns `talos:v2:<kek_id>:<wrap>`.
  */
 export function serialiseWrap(fields: WrapFields): string {
-  const fingerprint = Buffer.from(fields.fingerprint, 'hex')
-  const bytes = concat([SUITE_BYTES[fields.suite], fingerprint, fields.commit, fields.wrappedDek])
-  return `${PREFIX}${fields.kekId}:${encodeBase64url(bytes)}`
+  const { kekId, suite, fingerprint, commit, wrappedDek } = fields
+  // All of it is public, so it may come from the pool.
+  const bytes = Buffer.allocUnsafe(WRAPPED_DEK_START + wrappedDek.length)
+  bytes.set(SUITE_BYTES[suite])
+  bytes.write(fingerprint, SUITE_LENGTH, 'hex')
+  bytes.set(commit, COMMIT_START)
+  bytes.set(wrappedDek, WRAPPED_DEK_START)
+  return `${PREFIX}${kekId}:${bytes.toString('base64url')}`
 }
 
 /**
@@ -148,12 +179,22 @@ export function joinEnvelope(wrap: string, sealed: Uint8Array): string {
   return `${wrap}:${encodeBase64url(sealed)}`
 }
 
-/** The id and the bytes of `wrap`, which hold at least the suite; `null` when the grammar is violated. */
-function splitWrap(wrap: string): { readonly kekId: string; readonly bytes: Uint8Array } | null {
+/** The two forms of an envelope whose size and version are right, neither of them looked at. */
+function splitEnvelope(text: string): { readonly wrap: string; readonly sealedText: string } | FormatFault {
+  if (Buffer.byteLength(text, 'utf8') > MAX_ENVELOPE_BYTES) return TOO_LARGE
+  if (!text.startsWith(PREFIX)) return OTHER_VERSION
+  const kekIdEnd = text.indexOf(':', PREFIX.length)
+  const wrapEnd = kekIdEnd === -1 ? -1 : text.indexOf(':', kekIdEnd + 1)
+  if (wrapEnd === -1) return NO_GRAMMAR
+  return { wrap: text.slice(0, wrapEnd), sealedText: text.slice(wrapEnd + 1) }
+}
+
+function readWrap(wrap: string, sealedLength: number | null): WrapFields | FormatFault {
   const kekId = kekIdOfWrap(wrap)
-  if (kekId === null) return null
-  const bytes = decodeBase64url(wrap.slice(PREFIX.length + kekId.length + 1))
-  return bytes === null || bytes.length < SUITE_LENGTH ? null : { kekId, bytes }
+  if (kekId === null) return NO_GRAMMAR
+  const bytes = decodePublicBase64url(wrap.slice(PREFIX.length + kekId.length + 1))
+  if (bytes === null || bytes.length < SUITE_LENGTH) return NO_GRAMMAR
+  return readFields(kekId, bytes, sealedLength)
 }
 
 function readFields(kekId: string, bytes: Uint8Array, sealedLength: number | null): WrapFields | FormatFault {
@@ -166,12 +207,11 @@ function readFields(kekId: string, bytes: Uint8Array, sealedLength: number | nul
   ) {
     return { fault: 'malformed', kekId }
   }
-  const commitStart = SUITE_LENGTH + FINGERPRINT_BYTES
   return {
     kekId,
     suite,
-    fingerprint: encodeHex(bytes.subarray(SUITE_LENGTH, commitStart)),
-    commit: bytes.subarray(commitStart, WRAPPED_DEK_START),
+    fingerprint: encodeHex(bytes, SUITE_LENGTH, COMMIT_START),
+    commit: bytes.subarray(COMMIT_START, WRAPPED_DEK_START),
     wrappedDek: bytes.subarray(WRAPPED_DEK_START),
   }
 }

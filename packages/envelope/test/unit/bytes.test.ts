@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import {
   base64urlLength,
+  canonicalBase64urlLength,
   concat,
   decodeBase64url,
   decodeHex,
+  decodePublicBase64url,
   encodeBase64url,
   encodeHex,
   u32,
@@ -39,6 +41,8 @@ describe('base64url', () => {
     expect(bytes).not.toBeNull()
     expect(encodeBase64url(bytes as Uint8Array)).toBe(canonical)
     expect(base64urlLength((bytes as Uint8Array).length)).toBe(canonical.length)
+    expect(decodePublicBase64url(canonical)).toEqual(bytes)
+    expect(canonicalBase64urlLength(canonical)).toBe(bytes?.length)
   })
 
   it.each([
@@ -54,10 +58,35 @@ describe('base64url', () => {
     ['a character that shares its low bits with a valid one', 'AA\u0141A'],
   ])('refuses %s', (_, lenient) => {
     expect(decodeBase64url(lenient)).toBeNull()
+    expect(decodePublicBase64url(lenient)).toBeNull()
+    expect(canonicalBase64urlLength(lenient)).toBeNull()
+  })
+
+  it.each([3_071, 3_072, 3_073, 6_144, 100_000])('is checked in parts: %i bytes', (length) => {
+    const bytes = new Uint8Array(length).fill(0xa5)
+    const text = encodeBase64url(bytes)
+    expect(canonicalBase64urlLength(text)).toBe(length)
+    for (const place of [0, 4_095, 4_096, text.length - 1].filter((index) => index < text.length)) {
+      for (const wrong of ['+', '=', ' ', '\u0141']) {
+        expect(canonicalBase64urlLength(text.slice(0, place) + wrong + text.slice(place + 1))).toBeNull()
+      }
+      expect(canonicalBase64urlLength(`${text.slice(0, place)} ${text.slice(place)}`)).toBeNull()
+    }
+  })
+
+  it('is decoded into views without the methods of a Buffer, whose slices share memory', () => {
+    const bytes = decodePublicBase64url('AQID') as Uint8Array
+    expect(Object.getPrototypeOf(bytes)).toBe(Uint8Array.prototype)
+    bytes.slice().fill(0)
+    expect(encodeHex(bytes)).toBe('010203')
   })
 })
 
 describe('hexadecimal', () => {
+  it('encodes a part', () => {
+    expect(encodeHex(Uint8Array.of(1, 2, 3, 4), 1, 3)).toBe('0203')
+  })
+
   it.each(['', '00', 'ff', '0123456789abcdef'])('decodes the canonical text %j', (canonical) => {
     const bytes = decodeHex(canonical)
     expect(bytes).not.toBeNull()
