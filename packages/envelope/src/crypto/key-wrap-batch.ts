@@ -30,7 +30,7 @@ const WORTHWHILE = 4
  * @returns 40 bytes for each, in order; the same as one by one.
  */
 export function wrapKeyBatch(kek: SecretKey, deks: readonly Uint8Array[]): Uint8Array[] {
-  if (deks.length < WORTHWHILE) return deks.map((dek) => wrapKeyBytes(kek, dek))
+  if (!isBatch(deks, DEK_BYTES)) return deks.map((dek) => wrapKeyBytes(kek, dek))
   const cipher = createCipheriv('aes-256-ecb', kek, null).setAutoPadding(false)
   const joined = join(deks, DEK_BYTES)
   const registers = loadRegisters(joined, DEK_BYTES, 0)
@@ -51,7 +51,7 @@ export function wrapKeyBatch(kek: SecretKey, deks: readonly Uint8Array[]): Uint8
  * @returns For each, in order, 32 bytes or `null` when its check of 64 bits fails.
  */
 export function unwrapKeyBatch(kek: SecretKey, wrapped: readonly Uint8Array[]): (Uint8Array | null)[] {
-  if (wrapped.length < WORTHWHILE) return wrapped.map((each) => unwrapKeyBytes(kek, each))
+  if (!isBatch(wrapped, WRAPPED_BYTES)) return wrapped.map((each) => unwrapKeyBytes(kek, each))
   const decipher = createDecipheriv('aes-256-ecb', kek, null).setAutoPadding(false)
   const joined = join(wrapped, WRAPPED_BYTES)
   const registers = loadRegisters(joined, WRAPPED_BYTES, SEMIBLOCK_BYTES)
@@ -70,6 +70,11 @@ export function unwrapKeyBatch(kek: SecretKey, wrapped: readonly Uint8Array[]): 
   })
   for (const blocks of registers) clear(blocks)
   return deks
+}
+
+/** A key of another length would reach into its neighbours. */
+function isBatch(keys: readonly Uint8Array[], keyBytes: number): boolean {
+  return keys.length >= WORTHWHILE && keys.every(({ length }) => length === keyBytes)
 }
 
 /**

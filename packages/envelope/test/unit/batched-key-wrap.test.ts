@@ -20,11 +20,26 @@ describe('AES-256-KW in batches', () => {
     const deks = Array.from({ length: 8 }, (_, index) => dekOf(index))
     const wrapped = deks.map((dek) => new Uint8Array(wrapKeyBytes(KEK, dek)))
     for (let bit = 0; bit < 40 * 8; bit++) {
-      const damaged = wrapped.with(bit % 8, flipBit(wrapped[bit % 8] as Uint8Array, bit))
+      const damaged = wrapped.map((each, index) => (index === bit % 8 ? flipBit(each, bit) : each))
       expect(unwrapKeyBatch(KEK, damaged).map(plain)).toEqual(
         deks.map((dek, index) => (index === bit % 8 ? null : dek)),
       )
     }
+  })
+
+  it('keeps a key of another length out of its neighbours', () => {
+    const wrapped = Array.from({ length: 8 }, (_, index) => wrapKeyBytes(KEK, dekOf(index)))
+    for (const length of [0, 24, 39, 41, 48, 400]) {
+      const outcomes = unwrapKeyBatch(KEK, [...wrapped, counting(1, length), ...wrapped])
+      expect(outcomes.map(plain)).toEqual([
+        ...wrapped.map((_, index) => dekOf(index)),
+        null,
+        ...wrapped.map((_, index) => dekOf(index)),
+      ])
+    }
+    expect(() => wrapKeyBatch(KEK, [...wrapped.map((_, index) => dekOf(index)), counting(1, 31)])).toThrow(
+      RangeError,
+    )
   })
 
   it('leaves what it was given as it was', () => {

@@ -66,7 +66,7 @@ describe('AES-256-KW under the Wycheproof vectors', () => {
     expect(wrong(tests, isRight)).toEqual([])
   })
 
-  it.each([1, 15])('answers the same for every length in batches of %i, which call it one by one', (size) => {
+  it.each([1, 15, 100])('answers the same for every length in batches of %i', (size) => {
     const isRight = (test: Test): boolean => {
       const kek = secretKey(bytes(test.key))
       const outcomes = unwrapKeyBatch(kek, new Array<Uint8Array>(size).fill(bytes(test.ct)))
