@@ -94,6 +94,7 @@ export class PostgresServer {
 
   remove(): void {
     rmSync(this.#folder, { recursive: true, force: true })
+    if (this.programs.copy !== undefined) rmSync(this.programs.copy, { recursive: true, force: true })
   }
 
   run(program: string, args: readonly string[]): Promise<void> {

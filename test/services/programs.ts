@@ -15,6 +15,8 @@ export interface Account {
 export interface PostgresPrograms {
   readonly bin: string
   readonly account: Account
+  /** A copy that goes with the server it was made for. */
+  readonly copy?: string
 }
 
 /** A program that a test needs is not there. The message holds the line that installs it. */
@@ -61,7 +63,7 @@ export function npmPostgres(): PostgresPrograms {
   // The account cannot look into the folder of this checkout.
   const copy = serverFolder('postgres-18-programs', account)
   cpSync(native, copy, { recursive: true, verbatimSymlinks: true })
-  return { bin: join(copy, 'bin'), account }
+  return { bin: join(copy, 'bin'), account, copy }
 }
 
 export function pgbouncerProgram(): { readonly file: string; readonly account: Account } {
