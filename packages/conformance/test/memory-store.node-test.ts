@@ -12,4 +12,4 @@ const without: HookName[] = [
   'restore',
   'clientState',
 ]
-for (const { name, run } of conformanceChecks(open, { without })) test(name, run)
+for (const { name, run } of conformanceChecks(open, { without })) void test(name, run)
