@@ -3,6 +3,7 @@ import { equalConstantTime, sha256 } from '../crypto/digest.ts'
 import { applyEdit, type EnvelopeWithContext } from './vector-edits.ts'
 import {
   type OpenVector,
+  type VectorEdit,
   type VectorFile,
   type VectorKek,
   type VectorLists,
@@ -61,10 +62,13 @@ export interface VectorReport {
   readonly differences: readonly string[]
 }
 
-/** What a refusal that names no base is made of. */
-const DEFAULT_BASE = 'known'
+/** An envelope that opens, with its context and value. */
+type Base = EnvelopeWithContext & { readonly value: VectorValue }
 
-/** A re-wrap ends before the check of the payload. */
+/** The KEK that refusals are re-wrapped under. */
+const FIRST_KEK = 'v1'
+
+/** A re-wrap ends before this check. */
 const AFTER_REWRAP = 'payload_corrupt'
 
 /**
@@ -79,134 +83,100 @@ export async function runVectors(
   load: (keks: readonly VectorKek[]) => VectorSubject | Promise<VectorSubject>,
 ): Promise<VectorReport> {
   const lists = file as VectorLists
-  const run = new Run(lists, await load(vectorKeks(lists)))
-  await run.open()
-  await run.rewrap()
-  await run.misuse()
-  await run.refuse()
-  return run.report()
-}
-
-class Run {
-  readonly #file: VectorLists
-  readonly #subject: VectorSubject
-  readonly #bases = new Map<string, EnvelopeWithContext & { readonly value: VectorValue }>()
-  readonly #differences: string[] = []
-  readonly #reasons: Record<string, number> = {}
-  readonly #counts = { refused: 0, precedence: 0, misuse: 0, rewrapped: 0 }
-  readonly #targetKekId: string
-
-  constructor(file: VectorLists, subject: VectorSubject) {
-    this.#file = file
-    this.#subject = subject
-    this.#targetKekId = file.keks.find(({ mayOpen }) => mayOpen !== false)?.id ?? ''
-    for (const vector of file.open) {
-      const { context = [['k', 'v']], value = '' } = vector
-      this.#bases.set(vector.id, {
-        envelope: this.#textOf(vector),
-        context: vectorContext(context),
-        value,
-      })
-    }
-  }
-
-  #textOf({ envelope, wrapOf, sealed }: OpenVector): string {
-    if (envelope !== undefined) return vectorText(envelope)
-    const base = this.#base(wrapOf ?? '').envelope
-    return sealed === undefined ? base : base.slice(0, base.lastIndexOf(':') + 1) + vectorText(sealed)
-  }
-
-  #base(id: string): EnvelopeWithContext & { readonly value: VectorValue } {
-    const base = this.#bases.get(id)
-    if (base === undefined) throw new TypeError(`The file of vectors names ${id} before it has it.`)
-    return base
-  }
-
-  async open(): Promise<void> {
-    for (const [id, { envelope, context, value }] of this.#bases) {
-      await this.#expectValue(`open ${id}`, envelope, context, value)
-    }
-  }
-
-  async #expectValue(
+  const subject = await load(vectorKeks(lists))
+  const bases = new Map<string, Base>()
+  for (const vector of lists.open) bases.set(vector.id, readBase(vector, bases))
+  const differences: string[] = []
+  const expectThat = (
+    isRight: boolean,
     title: string,
-    envelope: string,
-    context: Readonly<Record<string, string>>,
-    expected: VectorValue,
-  ): Promise<void> {
-    const answer = await this.#subject.open(envelope, context)
-    if ('refused' in answer) this.#differences.push(`${title}: must open, was refused as ${answer.refused}`)
-    else if (!isValue(answer.value, expected)) this.#differences.push(`${title}: opened to another value`)
+    wanted: string,
+    answer: VectorAnswer<unknown>,
+  ): void => {
+    if (isRight) return
+    const given = 'refused' in answer ? `was refused as ${answer.refused}` : 'gave a result'
+    differences.push(`${title}: must ${wanted}, ${given}`)
   }
-
-  async rewrap(): Promise<void> {
-    for (const { base, to } of this.#file.rewrap) {
-      const { context, value, ...first } = this.#base(base)
-      let { envelope } = first
-      for (const wrap of to) {
-        const kekId = wrap.split(':')[2] ?? ''
-        const title = `rewrap ${base} to ${kekId}`
-        const expected = wrap + envelope.slice(envelope.lastIndexOf(':'))
-        const answer = await this.#subject.rewrap(envelope, context, kekId)
-        if ('refused' in answer)
-          this.#differences.push(`${title}: must move, was refused as ${answer.refused}`)
-        else if (answer.value !== expected) this.#differences.push(`${title}: gave another text`)
-        await this.#expectValue(title, expected, context, value)
-        envelope = expected
-        this.#counts.rewrapped += 1
-      }
-    }
+  const expectValue = async (title: string, { envelope, context, value }: Base): Promise<void> => {
+    const answer = await subject.open(envelope, context)
+    expectThat('value' in answer && isValue(answer.value, value), title, 'open to its value', answer)
   }
-
-  async misuse(): Promise<void> {
-    const [{ envelope } = { envelope: '' }] = this.#bases.values()
-    for (const [index, context] of this.#file.misuse.entries()) {
-      await this.#expectRefusal(`misuse ${index}`, { envelope, context: vectorContext(context) }, 'misuse')
-      this.#counts.misuse += 1
-    }
-  }
-
-  async refuse(): Promise<void> {
-    const find = (id: string): string => this.#base(id).envelope
-    for (const { base = DEFAULT_BASE, edit, reason } of this.#file.refuse) {
-      for (const [index, altered] of applyEdit(this.#base(base), edit, find).entries()) {
-        await this.#expectRefusal(`refuse ${base} ${shortened(edit)} (${index})`, altered, reason)
-        this.#reasons[reason] = (this.#reasons[reason] ?? 0) + 1
-        this.#counts.refused += 1
-      }
-    }
-    for (const { base = DEFAULT_BASE, edits, reason } of this.#file.precedence) {
-      const altered = edits.reduce<EnvelopeWithContext>(
-        (envelope, edit) => applyEdit(envelope, edit, find)[0] ?? envelope,
-        this.#base(base),
-      )
-      await this.#expectRefusal(`precedence ${base} ${shortened(edits)}`, altered, reason)
-      this.#counts.precedence += 1
-    }
-  }
-
-  async #expectRefusal(
+  const expectRefusal = async (
     title: string,
     { envelope, context }: EnvelopeWithContext,
     reason: string,
-  ): Promise<void> {
-    const opened = await this.#subject.open(envelope, context)
-    if (reasonOf(opened) !== reason) {
-      this.#differences.push(`${title}: must be refused as ${reason}, ${told(opened)}`)
-    }
-    const moved = await this.#subject.rewrap(envelope, context, this.#targetKekId)
+  ): Promise<void> => {
+    const isRefusal = (answer: VectorAnswer<unknown>): boolean =>
+      'refused' in answer && answer.refused === reason
+    const opened = await subject.open(envelope, context)
+    expectThat(isRefusal(opened), title, `be refused as ${reason}`, opened)
+    const moved = await subject.rewrap(envelope, context, FIRST_KEK)
     if (reason === AFTER_REWRAP) {
-      const keeps = 'value' in moved && moved.value.endsWith(envelope.slice(envelope.lastIndexOf(':')))
-      if (!keeps) this.#differences.push(`${title}: must move and keep its sealed part, ${told(moved)}`)
-    } else if (reasonOf(moved) !== reason) {
-      this.#differences.push(`${title}: must not move because of ${reason}, ${told(moved)}`)
-    }
+      const isMoved = 'value' in moved && moved.value.endsWith(sealedPart(envelope))
+      expectThat(isMoved, title, 'move and keep its sealed part', moved)
+    } else expectThat(isRefusal(moved), title, `not move because of ${reason}`, moved)
   }
 
-  report(): VectorReport {
-    const opened = this.#bases.size
-    return { opened, ...this.#counts, reasons: this.#reasons, differences: this.#differences }
+  for (const [id, base] of bases) await expectValue(`open ${id}`, base)
+  let rewrapped = 0
+  for (const { base: id, to } of lists.rewrap) {
+    let base = baseOf(bases, id)
+    for (const wrap of to) {
+      const [, , kekId = ''] = wrap.split(':')
+      const title = `rewrap ${id} to ${kekId}`
+      const expected = wrap + sealedPart(base.envelope)
+      const moved = await subject.rewrap(base.envelope, base.context, kekId)
+      expectThat('value' in moved && moved.value === expected, title, 'give its text', moved)
+      base = { ...base, envelope: expected }
+      await expectValue(title, base)
+      rewrapped += 1
+    }
   }
+  const known = baseOf(bases)
+  for (const [index, pairs] of lists.misuse.entries()) {
+    await expectRefusal(`misuse ${index}`, { ...known, context: vectorContext(pairs) }, 'misuse')
+  }
+  const find = (id: string): string => baseOf(bases, id).envelope
+  const reasons: Record<string, number> = {}
+  let refused = 0
+  for (const { base, edit, reason } of lists.refuse) {
+    for (const [index, altered] of applyEdit(baseOf(bases, base), edit, find).entries()) {
+      await expectRefusal(`refuse ${shortened(edit)} ${index}`, altered, reason)
+      reasons[reason] = (reasons[reason] ?? 0) + 1
+      refused += 1
+    }
+  }
+  for (const { base, edits, reason } of lists.precedence) {
+    const apply = (altered: EnvelopeWithContext, edit: VectorEdit): EnvelopeWithContext => {
+      return applyEdit(altered, edit, find)[0] ?? altered
+    }
+    await expectRefusal(`precedence ${shortened(edits)}`, edits.reduce(apply, baseOf(bases, base)), reason)
+  }
+  const counts = { opened: bases.size, rewrapped, refused }
+  return { ...counts, misuse: lists.misuse.length, precedence: lists.precedence.length, reasons, differences }
+}
+
+function readBase(
+  { envelope, wrapOf, sealed, context = [['k', 'v']], value = '' }: OpenVector,
+  bases: ReadonlyMap<string, Base>,
+): Base {
+  let whole = vectorText(envelope ?? '')
+  if (wrapOf !== undefined) {
+    whole = baseOf(bases, wrapOf).envelope
+    if (sealed !== undefined) whole = whole.slice(0, -sealedPart(whole).length + 1) + vectorText(sealed)
+  }
+  return { envelope: whole, context: vectorContext(context), value }
+}
+
+function baseOf(bases: ReadonlyMap<string, Base>, id = 'known'): Base {
+  const base = bases.get(id)
+  if (base === undefined) throw new TypeError(`The vectors name ${id} and do not have it.`)
+  return base
+}
+
+/** The last colon and what follows it. */
+function sealedPart(envelope: string): string {
+  return envelope.slice(envelope.lastIndexOf(':'))
 }
 
 function isValue(value: Uint8Array, expected: VectorValue): boolean {
@@ -216,15 +186,6 @@ function isValue(value: Uint8Array, expected: VectorValue): boolean {
   return value.length === length && encodeHex(sha256(value)) === hash
 }
 
-function reasonOf(answer: VectorAnswer<unknown>): string | null {
-  return 'refused' in answer ? answer.refused : null
-}
-
-function told(answer: VectorAnswer<unknown>): string {
-  return 'refused' in answer ? `was refused as ${answer.refused}` : 'was not refused'
-}
-
 function shortened(edit: unknown): string {
-  const text = JSON.stringify(edit)
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text
+  return JSON.stringify(edit).slice(0, 80)
 }

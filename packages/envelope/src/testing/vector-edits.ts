@@ -1,10 +1,8 @@
-import { concat, decodeBase64url, encodeBase64url } from '../bytes.ts'
 import {
   type VectorContextChanges,
   type VectorEdit,
   type VectorInsert,
   type VectorPlace,
-  vectorBytes,
   vectorText,
 } from './vector-file.ts'
 
@@ -15,7 +13,6 @@ export interface EnvelopeWithContext {
 }
 
 type Part = 'text' | 'kek_id' | 'wrap' | 'sealed'
-type Replace = (whole: string | Uint8Array, at: number) => string | Uint8Array
 
 /** Where the parts stand between the colons. */
 const POSITIONS = { kek_id: 2, wrap: 3, sealed: 4 } as const
@@ -29,26 +26,51 @@ const POSITIONS = { kek_id: 2, wrap: 3, sealed: 4 } as const
  * @returns One text with context for each alternative.
  */
 export function applyEdit(
-  base: EnvelopeWithContext,
+  { envelope, context }: EnvelopeWithContext,
   edit: VectorEdit,
   find: (id: string) => string,
 ): readonly EnvelopeWithContext[] {
-  const { envelope, context } = base
   if (edit[0] === 'context') {
     const [, ...alternatives] = edit
     return alternatives.map((changes) => ({ envelope, context: changeContext(context, changes) }))
   }
+  return editTexts(envelope, edit, find).map((edited) => ({ envelope: edited, context }))
+}
+
+function editTexts(
+  envelope: string,
+  edit: Exclude<VectorEdit, readonly ['context', ...unknown[]]>,
+  find: (id: string) => string,
+): readonly string[] {
+  const parts = envelope.split(':')
   if (edit[0] === 'take') {
     const [, part, ...ids] = edit
-    return ids.map((id) => {
-      const taken = find(id).split(':')[POSITIONS[part]] ?? ''
-      return { envelope: withPart(envelope, part, () => taken), context }
-    })
+    const position = POSITIONS[part]
+    return ids.map((id) => parts.with(position, find(id).split(':')[position] ?? '').join(':'))
   }
   const [part, place, remove, insert] = edit
-  const replacements = replacementsOf(part, remove, insert)
+  if (part === 'text') return editUnits(envelope, part, place, remove, insert)
+  const position = POSITIONS[part]
+  const text = parts[position] ?? ''
+  const isBytes = part !== 'kek_id'
+  const edited = editUnits(isBytes ? recode(text, 'base64url', 'latin1') : text, part, place, remove, insert)
+  return edited.map((units) => {
+    return parts.with(position, isBytes ? recode(units, 'latin1', 'base64url') : units).join(':')
+  })
+}
+
+/** Characters, or bytes as characters of Latin-1: every edit is one of text then. */
+function editUnits(
+  units: string,
+  part: Part,
+  place: VectorPlace,
+  remove: number | null,
+  insert: VectorInsert,
+): readonly string[] {
   return placesOf(place).flatMap((at) => {
-    return replacements.map((replace) => ({ envelope: editPart(envelope, part, replace, at), context }))
+    return insertsOf(insert, part, units.charCodeAt(at)).map((inserted) => {
+      return units.slice(0, at) + inserted + (remove === null ? '' : units.slice(at + remove))
+    })
   })
 }
 
@@ -57,50 +79,17 @@ function placesOf(place: VectorPlace): readonly number[] {
   return 'from' in place ? Array.from({ length: place.count }, (_, index) => place.from + index) : place
 }
 
-function replacementsOf(part: Part, remove: number | null, insert: VectorInsert): readonly Replace[] {
+function insertsOf(insert: VectorInsert, part: Part, unit: number): readonly string[] {
   if (typeof insert === 'object' && 'xor' in insert) {
-    return insert.xor.map((mask): Replace => {
-      const bits = Number.parseInt(mask, 16)
-      return (whole, at) => {
-        const unit = typeof whole === 'string' ? whole.charCodeAt(at) : (whole[at] ?? 0)
-        const changed = unit ^ bits
-        const inserted = typeof whole === 'string' ? String.fromCharCode(changed) : Uint8Array.of(changed)
-        return splice(whole, at, 1, inserted)
-      }
-    })
+    return insert.xor.map((mask) => String.fromCharCode(unit ^ Number.parseInt(mask, 16)))
   }
   const texts = typeof insert === 'object' && 'any' in insert ? insert.any : [insert]
-  return texts.map((text): Replace => {
-    const inserted = part === 'wrap' || part === 'sealed' ? vectorBytes(text) : vectorText(text)
-    return (whole, at) => splice(whole, at, remove ?? whole.length - at, inserted)
-  })
+  const isHex = part === 'wrap' || part === 'sealed'
+  return texts.map((text) => (isHex ? recode(vectorText(text), 'hex', 'latin1') : vectorText(text)))
 }
 
-function splice(
-  whole: string | Uint8Array,
-  at: number,
-  remove: number,
-  inserted: string | Uint8Array,
-): string | Uint8Array {
-  if (typeof whole === 'string') return whole.slice(0, at) + String(inserted) + whole.slice(at + remove)
-  return concat([whole.subarray(0, at), inserted as Uint8Array, whole.subarray(at + remove)])
-}
-
-function editPart(envelope: string, part: Part, replace: Replace, at: number): string {
-  if (part === 'text') return String(replace(envelope, at))
-  if (part === 'kek_id') return withPart(envelope, part, (kekId) => String(replace(kekId, at)))
-  return withPart(envelope, part, (text) => {
-    const bytes = decodeBase64url(text)
-    if (bytes === null) throw new TypeError(`The ${part} that a vector changes is no base64url.`)
-    return encodeBase64url(replace(bytes, at) as Uint8Array)
-  })
-}
-
-function withPart(envelope: string, part: keyof typeof POSITIONS, change: (text: string) => string): string {
-  const parts = envelope.split(':')
-  const position = POSITIONS[part]
-  parts[position] = change(parts[position] ?? '')
-  return parts.join(':')
+function recode(text: string, from: BufferEncoding, to: BufferEncoding): string {
+  return Buffer.from(text, from).toString(to)
 }
 
 function changeContext(

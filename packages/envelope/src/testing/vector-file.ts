@@ -1,4 +1,4 @@
-import { decodeHex, utf8 } from '../bytes.ts'
+import { utf8 } from '../bytes.ts'
 
 /** A text as a file of vectors writes it: as it is, repeated, as units of UTF-16 in hexadecimal, or in pieces. */
 export type VectorText =
@@ -166,19 +166,6 @@ export function vectorContext(context: VectorContext): Readonly<Record<string, s
 }
 
 /**
- * Writes bytes out.
- *
- * @param hex - Text that is hexadecimal once it is written out.
- * @returns The bytes.
- * @throws TypeError when it is no lowercase hexadecimal.
- */
-export function vectorBytes(hex: VectorText): Uint8Array {
-  const bytes = decodeHex(vectorText(hex))
-  if (bytes === null) throw new TypeError('The file of vectors holds no lowercase hexadecimal here.')
-  return bytes
-}
-
-/**
  * Writes a value out, unless only its length and hash are known.
  *
  * @param value - The value as a file of vectors has it.
@@ -186,6 +173,6 @@ export function vectorBytes(hex: VectorText): Uint8Array {
  */
 export function vectorValue(value: VectorValue): Uint8Array | null {
   if (typeof value === 'object' && 'sha256' in value) return null
-  if (typeof value === 'object' && 'hex' in value) return vectorBytes(value.hex)
+  if (typeof value === 'object' && 'hex' in value) return Buffer.from(value.hex, 'hex')
   return utf8(vectorText(value))
 }
