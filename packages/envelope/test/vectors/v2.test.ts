@@ -19,7 +19,7 @@ import { read, rewrap } from './v2/reference.ts'
  * A released vector is never changed, and neither is this hash because of one: what breaks a vector is another version
  * of the format. The hash changes when vectors are added.
  */
-const SHA256 = 'e4a450432cf2696a786c54a5d53199c27540063add41112fa7b27688146f3bdb'
+const SHA256 = '71fc0021cc1b61b00e5628355a3a41e4a0e0526d6f208e6bffa40fdf45eb9f30'
 
 const url = new URL('../../vectors/v2.json', import.meta.url)
 const contents = readFileSync(url, 'utf8')
