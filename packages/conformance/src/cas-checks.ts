@@ -20,6 +20,7 @@ import type { StoreCheck } from './store-check.ts'
 
 const ROUNDS = 6
 
+/** Checks of CAS-3 to CAS-6, one change after the other. */
 export const CAS_CHECKS: readonly StoreCheck[] = [
   {
     clause: 'CAS-3',

@@ -14,6 +14,7 @@ import {
 } from './records.ts'
 import type { StoreCheck } from './store-check.ts'
 
+/** Checks of CENSUS-1 and CENSUS-2. */
 export const CENSUS_CHECKS: readonly StoreCheck[] = [
   {
     clause: 'CENSUS-1',

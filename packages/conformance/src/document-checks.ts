@@ -6,6 +6,7 @@ import type { StoreCheck } from './store-check.ts'
 const RACERS = 32
 const AGES_WITHIN_MS = 5_000
 
+/** Checks of DOC-1 to DOC-3. */
 export const DOCUMENT_CHECKS: readonly StoreCheck[] = [
   {
     clause: 'DOC-1',

@@ -15,6 +15,7 @@ import type { Opened, StoreCheck } from './store-check.ts'
 
 const UNWRITTEN_CODES = ['ERR_STORE_UNAVAILABLE', 'ERR_STORE_OUTCOME_UNKNOWN']
 
+/** Checks of FAIL-1 to FAIL-3 and ID-1 that need no fault of a network. */
 export const FAILURE_CHECKS: readonly StoreCheck[] = [
   {
     clause: 'FAIL-1',

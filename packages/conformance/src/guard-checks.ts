@@ -18,6 +18,7 @@ import type { StoreCheck } from './store-check.ts'
 const ROUNDS = 8
 const SHOWN_WITHIN_MS = 30_000
 
+/** Checks of GUARD-1 to GUARD-4 with writers in flight. */
 export const GUARD_CHECKS: readonly StoreCheck[] = [
   {
     clause: 'GUARD-1',

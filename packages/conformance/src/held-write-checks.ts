@@ -6,6 +6,7 @@ import type { StoreCheck } from './store-check.ts'
 /** How long a fence that does not wait for the held write is given to show it. */
 const GRACE_MS = 300
 
+/** Checks of GUARD-3 and GUARD-4 with a transaction that stays open. */
 export const HELD_WRITE_CHECKS: readonly StoreCheck[] = (['GUARD-3', 'GUARD-4'] as const).map((clause) => ({
   clause,
   title:

@@ -19,6 +19,7 @@ const { names, changes, nameBytes, wrapCharacters, metaBytes, documentBytes, doc
   STORE_LIMITS
 const LONE_SURROGATE = 'a\ud83d'
 
+/** Checks of LIMIT-1. */
 export const LIMIT_CHECKS: readonly StoreCheck[] = [
   {
     clause: 'LIMIT-1',

@@ -23,6 +23,7 @@ const RECOVERY_MS = 10_000
 /** An adapter may try again for as long as it is given. */
 const IMPATIENT = { timeoutMs: 500 }
 
+/** Checks of CAS-4, DOC-3, FAIL-1 and FAIL-2 with answers that are lost and a backend that is away. */
 export const OUTAGE_CHECKS: readonly StoreCheck[] = [
   ...(['create', 'replace', 'rewrap'] as const).map(
     (kind): StoreCheck => ({

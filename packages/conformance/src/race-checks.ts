@@ -22,6 +22,7 @@ const LONG_RACE_ROUNDS = 200
 /** How often a writer that loses tries again before the store is held to let nobody win. */
 const MOST_ATTEMPTS = 2_000
 
+/** Checks of CAS-1 to CAS-3 with many writers at once. */
 export const RACE_CHECKS: readonly StoreCheck[] = [
   {
     clause: 'CAS-1',
@@ -204,6 +205,7 @@ export function race(
   )
 }
 
+/** Counts the outcomes of one kind. */
 export function count(outcomes: readonly Outcome[], wanted: Outcome): number {
   return outcomes.filter((outcome) => outcome === wanted).length
 }

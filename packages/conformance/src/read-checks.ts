@@ -13,6 +13,7 @@ import {
 } from './records.ts'
 import type { StoreCheck } from './store-check.ts'
 
+/** Checks of READ-1. */
 export const READ_CHECKS: readonly StoreCheck[] = [
   {
     clause: 'READ-1',

@@ -24,14 +24,17 @@ export function newSecret(name: string, kekId = 'v1', sealedBytes = 92): StoredS
   return { name, wrap: newWrap(kekId), meta: JSON.stringify({ made, text: 'ä€😀 "\'%' }), sealed }
 }
 
+/** Makes a change that creates a record. */
 export function create(secret: StoredSecret): Change {
   return { kind: 'create', secret }
 }
 
+/** Makes a change that gives the record that is there another value. */
 export function replace(there: StoredSecret, secret: StoredSecret): Change {
   return { kind: 'replace', expectedWrap: there.wrap, secret }
 }
 
+/** Makes a change that deletes the record that is there. */
 export function remove(there: StoredSecret): Change {
   return { kind: 'delete', expectedWrap: there.wrap, name: there.name }
 }
@@ -53,12 +56,14 @@ export async function openKeyring(store: SecretStore): Promise<number> {
   return 1
 }
 
+/** Writes one change and answers its outcome. */
 export async function writeOne(store: SecretStore, guard: number, change: Change): Promise<Outcome> {
   const outcomes = await store.write(guard, [change])
   assert.equal(outcomes.length, 1, 'one change, one outcome')
   return outcomes[0] as Outcome
 }
 
+/** Reads one record. */
 export async function readOne(store: SecretStore, name: string): Promise<StoredSecret | null> {
   const answers = await store.read([name])
   assert.equal(answers.length, 1, 'one name, one answer')
@@ -123,6 +128,7 @@ export async function readPages<T>(
   }
 }
 
+/** Counts the records of all KEKs. */
 export function total(census: ReadonlyMap<string, number>): number {
   return [...census.values()].reduce((sum, records) => sum + records, 0)
 }

@@ -13,6 +13,7 @@ import {
 } from './records.ts'
 import type { StoreCheck } from './store-check.ts'
 
+/** Checks of SCAN-1 to SCAN-3. */
 export const SCAN_CHECKS: readonly StoreCheck[] = [
   ...[1, 2, 7, 1_000].map(
     (limit): StoreCheck => ({
