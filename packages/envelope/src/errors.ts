@@ -41,7 +41,7 @@ export const ERROR_CODES = {
   ERR_NAMESPACE_MISMATCH: 'The store belongs to another namespace. Give each namespace a store of its own.',
   ERR_PROMOTION_BLOCKED: 'The KEK this instance wishes to make current can never become current.',
   ERR_VAULT_CLOSED: 'The vault was closed. Open a new one.',
-} as const
+}
 
 /** The stable code of an error: a key of {@link ERROR_CODES}, which says what each one means. */
 export type ErrorCode = keyof typeof ERROR_CODES

@@ -10,9 +10,6 @@ export interface RecordMeta {
   readonly rewrappedAt: string | null
 }
 
-/** A record's metadata may be at most this many bytes of UTF-8. */
-export const MAX_META_BYTES = 16_384
-
 export function serialiseMeta(meta: RecordMeta): string {
   return JSON.stringify(meta)
 }
