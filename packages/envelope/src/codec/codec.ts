@@ -1,4 +1,3 @@
-import { utf8 } from '../bytes.ts'
 import { DecryptError, KeyError, type ProviderError } from '../errors.ts'
 import { encodeContext } from '../format/context.ts'
 import {
@@ -15,7 +14,7 @@ import type { Keyring } from '../keyring/keyring.ts'
 import { checkEnvelopeType, type EnvelopeHeader, peek } from './peek.ts'
 import { type RewrapOutcome, rewrapParsed } from './rewrap.ts'
 import { openSealed } from './unwrap.ts'
-import { checkValueSize, wrapValue } from './wrap.ts'
+import { checkValueSize, lengthOf, wrapValue } from './wrap.ts'
 
 /**
  * What a value is bound to: 1 to 16 pairs of text. Keys have 1 to 128 bytes of UTF-8, values 0 to 4,096,
@@ -139,8 +138,8 @@ class KeyringCodec implements Codec {
     options?: ProviderCallOptions,
   ): Promise<string> {
     const encoded = encodeContext(context)
-    const bytes = bytesOfValue(value, this.#maxValueBytes)
-    const wrapped = wrapValue(this.#current, bytes, encoded, options)
+    checkValue(value, this.#maxValueBytes)
+    const wrapped = wrapValue(this.#current, value, encoded, options)
     // No turn of the event loop where none is needed.
     const { wrap, sealed } = wrapped instanceof Promise ? await wrapped : wrapped
     return joinEnvelope(wrap, sealed)
@@ -214,14 +213,12 @@ function parsedOrThrow(envelope: string): ParsedEnvelope {
   return parsed
 }
 
-function bytesOfValue(value: string | Uint8Array, maxValueBytes: number): Uint8Array {
-  if (typeof value === 'string') {
-    checkValueSize(Buffer.byteLength(value, 'utf8'), maxValueBytes)
-    return utf8(value)
+function checkValue(value: unknown, maxValueBytes: number): asserts value is string | Uint8Array {
+  if (typeof value !== 'string' && !(value instanceof Uint8Array)) {
+    throw new TypeError('A value must be text or a Uint8Array.')
   }
-  if (value instanceof Uint8Array) {
-    checkValueSize(value.length, maxValueBytes)
-    return value
+  checkValueSize(lengthOf(value), maxValueBytes)
+  if (typeof value === 'string' && !value.isWellFormed()) {
+    throw new TypeError('A value that is text must be well-formed Unicode: this one holds a lone surrogate.')
   }
-  throw new TypeError('A value must be text or a Uint8Array.')
 }

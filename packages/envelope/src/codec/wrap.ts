@@ -20,27 +20,27 @@ export interface WrappedValue {
  * Wraps a value under a fresh DEK.
  *
  * @param kek - The KEK to wrap the DEK under. Whether it may be used for that is the caller's to know.
- * @param value - At most 1 MiB.
+ * @param value - At most 1 MiB; text must be well-formed.
  * @param context - The whole encryption context.
  * @param options - When to give up a key provider.
  * @returns The envelope in its two forms, at once under a local KEK. No two calls give the same wrap text.
  * @throws FormatError `ERR_VALUE_TOO_LARGE`.
  * @throws ProviderError `ERR_KEY_PROVIDER_…`.
  */
-export function wrapValue(kek: LocalKek, value: Uint8Array, context: EncodedContext): WrappedValue
+export function wrapValue(kek: LocalKek, value: string | Uint8Array, context: EncodedContext): WrappedValue
 export function wrapValue(
   kek: Kek,
-  value: Uint8Array,
+  value: string | Uint8Array,
   context: EncodedContext,
   options?: ProviderCallOptions,
 ): WrappedValue | Promise<WrappedValue>
 export function wrapValue(
   kek: Kek,
-  value: Uint8Array,
+  value: string | Uint8Array,
   context: EncodedContext,
   options: ProviderCallOptions = {},
 ): WrappedValue | Promise<WrappedValue> {
-  checkValueSize(value.length, MAX_VALUE_BYTES)
+  checkValueSize(lengthOf(value), MAX_VALUE_BYTES)
   if (kek.suite === '0002') return wrapRemotely(kek, value, context, options)
   const { dek, nonce } = drawValueRandomness()
   try {
@@ -66,7 +66,7 @@ export function sealWith(
   kek: LocalKek,
   dek: Uint8Array,
   nonce: Uint8Array,
-  value: Uint8Array,
+  value: string | Uint8Array,
   context: EncodedContext,
 ): WrappedValue {
   const { encKey, commit } = deriveKeys(dek, context)
@@ -81,7 +81,7 @@ export function sealWith(
 
 async function wrapRemotely(
   kek: RemoteKek,
-  value: Uint8Array,
+  value: string | Uint8Array,
   context: EncodedContext,
   options: ProviderCallOptions,
 ): Promise<WrappedValue> {
@@ -97,6 +97,16 @@ async function wrapRemotely(
   } finally {
     dek.fill(0)
   }
+}
+
+/**
+ * Tells how many bytes a value has.
+ *
+ * @param value - Text or bytes.
+ * @returns The number of bytes, for text those of UTF-8.
+ */
+export function lengthOf(value: string | Uint8Array): number {
+  return typeof value === 'string' ? Buffer.byteLength(value, 'utf8') : value.length
 }
 
 /**

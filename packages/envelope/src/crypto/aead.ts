@@ -17,13 +17,19 @@ const OPTIONS = { authTagLength: TAG_BYTES } as const
  * @param key - 32 bytes; used for this one message only.
  * @param nonce - 12 bytes.
  * @param aad - Authenticated, not encrypted.
- * @param plaintext - Any number of bytes.
+ * @param plaintext - Any number of bytes, or well-formed text: encoded here, it needs no copy as bytes.
  * @returns `nonce || ciphertext || tag`: 28 bytes more than the plaintext.
  */
-export function seal(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Uint8Array {
+export function seal(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  plaintext: string | Uint8Array,
+): Uint8Array {
   const cipher = createCipheriv('aes-256-gcm', singleUseKey(key), nonce, OPTIONS)
   cipher.setAAD(aad)
-  const ciphertext = cipher.update(plaintext)
+  const ciphertext =
+    typeof plaintext === 'string' ? cipher.update(plaintext, 'utf8') : cipher.update(plaintext)
   cipher.final()
   return concat([nonce, ciphertext, cipher.getAuthTag()])
 }
