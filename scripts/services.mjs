@@ -12,6 +12,8 @@ import { existsSync } from 'node:fs'
 const PACKAGES = {
   postgresql: '/usr/lib/postgresql/15/bin/postgres',
   pgbouncer: '/usr/sbin/pgbouncer',
+  curl: '/usr/bin/curl',
+  openssl: '/usr/bin/openssl',
 }
 
 function run(command, ...args) {
