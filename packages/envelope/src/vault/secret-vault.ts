@@ -11,7 +11,8 @@ export type CallerContext = Readonly<Record<string, string>>
 /** Options of `put`. */
 export interface PutOptions extends CallOptions {
   /**
-   * The version the caller believes the secret to have; `null` for a secret that must not exist yet.
+   * The version the caller believes the secret to have; `null` for a secret that must not exist yet. A name that was deleted
+   * and written again counts from 1 again.
    *
    * @defaultValue absent: whatever is there is replaced
    */
