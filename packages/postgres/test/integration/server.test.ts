@@ -137,6 +137,10 @@ test('a store that was used before its server became a replica notices it', asyn
   const pool = bare(server.url())
   const store = postgresStore({ pool, schema: name })
   await filled(store, 1)
+  // Replication is asynchronous: until the copy has the table it says, rightly, that the table is missing.
+  const copy = database(follower.url())
+  const replayed = 'SELECT FROM pg_tables WHERE schemaname = $1'
+  await until(async () => (await copy.run(replayed, [name])).length > 0)
   await Promise.all([pool.connect(), pool.connect()]).then((clients) =>
     clients.forEach((client) => void client.release(true)),
   )
