@@ -1,6 +1,6 @@
 /**
- * Runs one suite on the running Node: `node --conditions=@talos/source bench/main.ts codec [--json] [--check]
- * [--rounds <n>]`. `npm run bench` does so on each supported line of Node.
+ * Runs one suite on the running Node, with `--conditions=@talos/source --expose-gc`: `bench/main.ts codec [--json]
+ * [--check] [--rounds <n>]`. `npm run bench` does so on each supported line of Node.
  */
 import { parseArgs } from 'node:util'
 import { CODEC_TARGETS, codecHeats } from './codec/suite.ts'
@@ -18,7 +18,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   codec: { heats: codecHeats, targets: CODEC_TARGETS },
 }
 const DEFAULT_ROUNDS = 41
-const PACE = { warmUpMs: 60, batchMs: 6 }
+const PACE = { warmUpMs: 300, batchMs: 10 }
 
 function readArguments(): { name: string; suite: Suite; json: boolean; check: boolean; pace: Pace } {
   const { positionals, values } = parseArgs({
@@ -34,11 +34,16 @@ function readArguments(): { name: string; suite: Suite; json: boolean; check: bo
   return { name, suite, json: values.json === true, check: values.check === true, pace: { ...PACE, rounds } }
 }
 
+/** Young garbage only: a full collection also throws away compiled code, which the next batch would pay for. */
+function collectGarbage(): void {
+  globalThis.gc?.({ type: 'minor', execution: 'sync' })
+}
+
 const { name, suite, json, check, pace } = readArguments()
 const ratios: Record<string, Spread> = {}
 const microseconds: [string, Spread][] = []
 for await (const { title, contenders, comparisons } of suite.heats()) {
-  const times = await measureRounds(contenders, pace)
+  const times = await measureRounds(contenders, pace, collectGarbage)
   Object.assign(ratios, ratiosOf(comparisons, times))
   for (const [contender, values] of times) microseconds.push([`${contender} ${title}`, spreadOf(values)])
 }

@@ -29,6 +29,7 @@ function programOf(version) {
 
 const args = [
   '--conditions=@talos/source',
+  '--expose-gc',
   join(root, 'bench/main.ts'),
   ...positionals,
   ...(values.json ? ['--json'] : []),

@@ -10,6 +10,9 @@ export interface Contender {
 /** For each contender by name, its microseconds per value, one for each round. */
 export type Times = ReadonlyMap<string, readonly number[]>
 
+/** Leaves nothing of the contender before to pay for by the next one. */
+export type CleanUp = () => void
+
 /** How long a contender works before it is measured, and in each round. */
 export interface Pace {
   readonly rounds: number
@@ -29,15 +32,22 @@ interface Entrant extends Contender {
  *
  * @param contenders - With different names.
  * @param pace - How many rounds and how long.
+ * @param cleanUp - Called before every batch. Collecting garbage belongs here: otherwise it happens to the same
+ * contender in every round, whoever made it.
  * @returns Their times.
  */
-export async function measureRounds(contenders: readonly Contender[], pace: Pace): Promise<Times> {
+export async function measureRounds(
+  contenders: readonly Contender[],
+  pace: Pace,
+  cleanUp: CleanUp = () => {},
+): Promise<Times> {
   const entrants: Entrant[] = []
   for (const contender of contenders) {
     entrants.push({ ...contender, calls: await warmUp(contender, pace), times: [] })
   }
   for (let round = 0; round < pace.rounds; round += 1) {
     for (const { run, calls, times, values = 1 } of entrants) {
+      cleanUp()
       times.push((await timeCalls(run, calls)) / calls / values)
     }
   }

@@ -12,6 +12,13 @@ it('interleaves the contenders: A B A B, after each of them has warmed up', asyn
   expect([...times.values()].map((rounds) => rounds.length)).toEqual([3, 3])
 })
 
+it('cleans up before every batch, so that nobody pays for what another one left', async () => {
+  const calls: string[] = []
+  const contender = (name: string) => ({ name, run: () => calls.push(name) })
+  await measureRounds([contender('A'), contender('B')], PACE, () => calls.push('-'))
+  expect(calls.join('').slice(-12)).toBe('-A-B-A-B-A-B')
+})
+
 it('awaits each call of a contender before the next one', async () => {
   let running = 0
   let most = 0
