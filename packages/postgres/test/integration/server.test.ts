@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { chownSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { postgresStore } from '@talos/envelope-postgres'
 import { Pool, type PoolClient } from 'pg'
@@ -167,7 +168,7 @@ test('a restored dump has another incarnation', async () => {
   const store = await at.migrated()
   await filled(store, 2)
   const { incarnation } = await store.identify()
-  const dump = `/tmp/dump-${randomBytes(6).toString('hex')}`
+  const dump = join(tmpdir(), `dump-${randomBytes(6).toString('hex')}`)
   const place = ['-h', '127.0.0.1', '-p', String(server.port), '-U', 'postgres']
   await server.run('pg_dump', [
     ...place,
