@@ -9,6 +9,12 @@ export const MAX_CONTEXT_VALUE_BYTES = 4096
 /** The most bytes of UTF-8 all keys and values of a context may have together. */
 export const MAX_CONTEXT_BYTES = 8192
 
+/**
+ * Most texts of contexts are ASCII and no longer than this. Looking at their characters takes less time than the calls
+ * into the engine that it saves; rewraps of many values encode little else.
+ */
+const SHORT_CHARACTERS = 64
+
 declare const encoded: unique symbol
 
 /**
@@ -46,7 +52,8 @@ export function encodeContext(pairs: Readonly<Record<string, string>>): EncodedC
   }
   const texts: string[] = []
   let total = 0
-  for (const key of keys.sort(compareUtf8)) {
+  if (!isSorted(keys)) keys.sort(compareUtf8)
+  for (const key of keys) {
     // Read once: a getter could give something else the second time.
     const value: unknown = pairs[key]
     total += checkedLength(key, 'key', 1, MAX_CONTEXT_KEY_BYTES)
@@ -70,11 +77,32 @@ function writeInfo(texts: readonly string[], total: number): EncodedContext {
   let offset = info.writeUInt32BE(pairsLength, INFO_START.length)
   offset = info.writeUInt32BE(texts.length, offset)
   for (const text of texts) {
-    const length = info.write(text, offset + 4, 'utf8')
+    const length = writeUtf8(info, offset + 4, text)
     info.writeUInt32BE(length, offset)
     offset += 4 + length
   }
   return new Uint8Array(info.buffer, info.byteOffset, info.length) as EncodedContext
+}
+
+/** Returns the number of bytes written. */
+function writeUtf8(bytes: Buffer, offset: number, text: string): number {
+  if (!isShortAscii(text)) return bytes.write(text, offset, 'utf8')
+  for (let index = 0; index < text.length; index++) bytes[offset + index] = text.charCodeAt(index)
+  return text.length
+}
+
+/** Whether a text is short, ASCII and without U+0000: it is well-formed then, and has as many bytes as characters. */
+function isShortAscii(text: string): boolean {
+  if (text.length > SHORT_CHARACTERS) return false
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index)
+    if (unit === 0 || unit > 0x7f) return false
+  }
+  return true
+}
+
+function isSorted(keys: readonly string[]): boolean {
+  return keys.every((key, index) => index === 0 || compareUtf8(keys[index - 1] as string, key) < 0)
 }
 
 /**
@@ -121,17 +149,21 @@ function hasPlainPrototype(value: object): boolean {
 
 function checkedLength(text: unknown, what: 'key' | 'value', minimum: number, maximum: number): number {
   if (typeof text !== 'string') throw new TypeError(`A ${what} of an encryption context must be text.`)
-  if (!text.isWellFormed()) {
-    throw new TypeError(
-      `A ${what} of an encryption context must be well-formed Unicode: it holds a lone surrogate.`,
-    )
-  }
-  if (text.includes('\0')) throw new TypeError(`A ${what} of an encryption context must not hold U+0000.`)
-  const length = Buffer.byteLength(text, 'utf8')
+  const length = isShortAscii(text) ? text.length : checkedUtf8Length(text, what)
   if (length < minimum || length > maximum) {
     throw new TypeError(
       `A ${what} of an encryption context is ${minimum} to ${maximum} bytes of UTF-8, this one ${length}.`,
     )
   }
   return length
+}
+
+function checkedUtf8Length(text: string, what: 'key' | 'value'): number {
+  if (!text.isWellFormed()) {
+    throw new TypeError(
+      `A ${what} of an encryption context must be well-formed Unicode: it holds a lone surrogate.`,
+    )
+  }
+  if (text.includes('\0')) throw new TypeError(`A ${what} of an encryption context must not hold U+0000.`)
+  return Buffer.byteLength(text, 'utf8')
 }

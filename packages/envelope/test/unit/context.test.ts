@@ -34,6 +34,22 @@ describe('an encryption context', () => {
     )
   })
 
+  it('is encoded the same way whatever its texts are made of', () => {
+    const u32 = (value: number): Buffer => Buffer.from(value.toString(16).padStart(8, '0'), 'hex')
+    const pae = (parts: readonly string[]): Buffer =>
+      Buffer.concat([
+        u32(parts.length),
+        ...parts.flatMap((part) => [u32(Buffer.byteLength(part)), Buffer.from(part)]),
+      ])
+    for (const characters of ['', 'a', 'a\u007f', 'a\u0080', 'é', '€', '\u{10000}'])
+      for (const length of [0, 1, 62, 63, 64, 65, 66]) {
+        const text = 'x'.repeat(length) + characters
+        const key = text === '' ? 'k' : text
+        const encoded = Buffer.from(encodeContext({ [key]: text }))
+        expect(encoded.subarray(-pae([key, text]).length)).toEqual(pae([key, text]))
+      }
+  })
+
   it('is not normalised', () => {
     expect(hexOf({ a: '\u00e9' })).not.toBe(hexOf({ a: 'e\u0301' }))
   })
