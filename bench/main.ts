@@ -29,7 +29,10 @@ function readArguments(): { name: string; suite: Suite; json: boolean; check: bo
   const suite = SUITES[name]
   const rounds = Number(values.rounds ?? DEFAULT_ROUNDS)
   if (suite === undefined || positionals.length !== 1 || !Number.isInteger(rounds) || rounds < 1) {
-    throw new TypeError(`usage: <${Object.keys(SUITES).join('|')}> [--json] [--check] [--rounds <n>]`)
+    console.error(
+      `usage: npm run bench -- <${Object.keys(SUITES).join('|')}> [--json] [--check] [--rounds <n>]`,
+    )
+    process.exit(2)
   }
   return { name, suite, json: values.json === true, check: values.check === true, pace: { ...PACE, rounds } }
 }

@@ -40,4 +40,6 @@ for (const program of new Set(values.node.map(programOf))) {
   const ended = spawnSync(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
   if (ended.error) throw ended.error
   if (ended.status !== 0) process.exitCode = ended.status ?? 1
+  // Wrong arguments are wrong on every Node.
+  if (ended.status === 2) break
 }
