@@ -1,5 +1,4 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto'
-import { concat } from '../bytes.ts'
 import { singleUseKey } from './single-use-key.ts'
 
 /** Length of the nonce in bytes (NIST SP 800-38D section 5.2.1.1: 96 bits). */
@@ -31,7 +30,11 @@ export function seal(
   const ciphertext =
     typeof plaintext === 'string' ? cipher.update(plaintext, 'utf8') : cipher.update(plaintext)
   cipher.final()
-  return concat([nonce, ciphertext, cipher.getAuthTag()])
+  const sealed = new Uint8Array(NONCE_BYTES + ciphertext.length + TAG_BYTES)
+  sealed.set(nonce)
+  sealed.set(ciphertext, NONCE_BYTES)
+  sealed.set(cipher.getAuthTag(), NONCE_BYTES + ciphertext.length)
+  return sealed
 }
 
 /**

@@ -39,6 +39,9 @@ const LOCAL_WRAPPED_DEK_BYTES = 40
 /** The most bytes of a DEK that a key provider wrapped; it has at least 1. */
 export const MAX_REMOTE_WRAPPED_DEK_BYTES = 1_024
 
+/** Where wrap texts are put together: all of it is public, and memory taken anew would cost more than the text. */
+const WRAP = Buffer.allocUnsafeSlow(WRAPPED_DEK_START + MAX_REMOTE_WRAPPED_DEK_BYTES)
+
 /** The fields of a wrap text. */
 export interface WrapFields {
   readonly kekId: string
@@ -159,13 +162,11 @@ export function parseWrap(wrap: string, sealedLength: number | null): WrapFields
  */
 export function serialiseWrap(fields: WrapFields): string {
   const { kekId, suite, fingerprint, commit, wrappedDek } = fields
-  // All of it is public, so it may come from the pool.
-  const bytes = Buffer.allocUnsafe(WRAPPED_DEK_START + wrappedDek.length)
-  bytes.set(SUITE_BYTES[suite])
-  bytes.write(fingerprint, SUITE_LENGTH, 'hex')
-  bytes.set(commit, COMMIT_START)
-  bytes.set(wrappedDek, WRAPPED_DEK_START)
-  return `${PREFIX}${kekId}:${bytes.toString('base64url')}`
+  WRAP.set(SUITE_BYTES[suite])
+  WRAP.write(fingerprint, SUITE_LENGTH, 'hex')
+  WRAP.set(commit, COMMIT_START)
+  WRAP.set(wrappedDek, WRAPPED_DEK_START)
+  return `${PREFIX}${kekId}:${WRAP.toString('base64url', 0, WRAPPED_DEK_START + wrappedDek.length)}`
 }
 
 /**
