@@ -40,6 +40,17 @@ export const ERROR_CODES = {
   ERR_KEYRING_DOCUMENT: 'The keyring document cannot be read by this version. Nothing was changed.',
   ERR_NAMESPACE_MISMATCH: 'The store belongs to another namespace. Give each namespace a store of its own.',
   ERR_PROMOTION_BLOCKED: 'The KEK this instance wishes to make current can never become current.',
+  ERR_KEK_UNKNOWN: 'The keyring document knows no KEK of that id: it was never current. Nothing was changed.',
+  ERR_TRANSITION_REFUSED:
+    'A KEK cannot go from its state to the one asked for. `reasons` say what stands in the way. Nothing was changed.',
+  ERR_NOT_SAFE_TO_RETIRE:
+    'A clause of the retirement gate does not hold. `reasons` say which and what to do. Nothing was changed.',
+  ERR_EPOCH_CHANGED:
+    'The keyring document is not at the epoch the caller saw. Look again. Nothing was changed.',
+  ERR_KEK_COMPROMISED:
+    'A KEK is marked compromised. Replace the credentials under it, then say so with `acknowledgeCompromised`.',
+  ERR_ADOPTION_REFUSED:
+    'The keyring state cannot be made anew from these records. `reasons` say why. Nothing was changed.',
   ERR_VAULT_CLOSED: 'The vault was closed. Open a new one.',
 }
 

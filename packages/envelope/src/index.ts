@@ -41,6 +41,7 @@ export { explicitKeys } from './keyring/key-source.ts'
 export type { Keyring } from './keyring/keyring.ts'
 export type { RemoteKek } from './keyring/remote-kek.ts'
 export type { RemoteKeks } from './keyring/remote-keks.ts'
+export type { KekState } from './lifecycle/kek-state.ts'
 export type { WaitingFor, WaitingReason } from './lifecycle/promote.ts'
 export type { ReadinessReason } from './lifecycle/readiness.ts'
 export type {

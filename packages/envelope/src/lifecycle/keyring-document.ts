@@ -1,18 +1,33 @@
 import { LifecycleError } from '../errors.ts'
 import { isKekId } from '../format/envelope-v2.ts'
-import { isLegalTransition, type KekState } from './kek-state.ts'
+import type { KekState } from './kek-state.ts'
 
-/** What the keyring document knows of one KEK. */
+/** What the keyring document knows of one KEK. Times are RFC 3339 UTC, `null` for what has not happened. */
 export interface KekEntry {
   /** The fingerprint bound to the id when it was promoted: 16 hexadecimal digits. */
   readonly fingerprint: string
   /** How it wraps: four hexadecimal digits, `0001` or `0002`. */
   readonly suite: string
   readonly state: KekState
-  /** RFC 3339 UTC. */
+  /** When it last became current. */
   readonly promotedAt: string
-  /** When it left `current`; `null` while it is current. */
-  readonly fencedAt: string | null
+  /** When and under which circumstances it left `current`; `null` while it is current. */
+  readonly fence: KekFence | null
+  readonly suspendedAt: string | null
+  readonly retiredAt: string | null
+  /** When somebody said that its bytes may be known to others. */
+  readonly compromisedAt: string | null
+  /** When an escrow of it was recorded. */
+  readonly escrowedAt: string | null
+}
+
+/** When a KEK left `current`. */
+export interface KekFence {
+  readonly at: string
+  /** The epoch that it left it with. */
+  readonly epoch: number
+  /** The store's incarnation then. */
+  readonly incarnation: string
 }
 
 /** The shared state of a keyring domain. Its revision in the store guards every write. */
@@ -20,12 +35,13 @@ export interface KeyringDocument {
   readonly namespace: string
   /** Version of this document: one more with every change, also over a loss of the store's revisions. */
   readonly epoch: number
-  /** The store's incarnation when this document was created. */
+  /** The store's incarnation when this document was created, or when somebody last confirmed the store. */
   readonly incarnation: string
   readonly keks: Readonly<Record<string, KekEntry>>
 }
 
 const FORMAT = 1
+const STATES: readonly KekState[] = ['current', 'decrypt-only', 'suspended', 'retired']
 const FINGERPRINT = /^[0-9a-f]{16}$/
 const SUITE = /^[0-9a-f]{4}$/
 
@@ -38,56 +54,6 @@ export function currentKekId(document: KeyringDocument): string {
 /** What the document says of one id; undefined for an id that was never promoted. */
 export function kekEntry(document: KeyringDocument, kekId: string): KekEntry | undefined {
   return Object.hasOwn(document.keks, kekId) ? document.keks[kekId] : undefined
-}
-
-/** The first document of a keyring domain: one KEK, current. */
-export function firstDocument(first: {
-  readonly namespace: string
-  readonly incarnation: string
-  readonly kekId: string
-  readonly fingerprint: string
-  readonly suite: string
-  readonly at: string
-}): KeyringDocument {
-  const entry = { fingerprint: first.fingerprint, suite: first.suite, promotedAt: first.at, fencedAt: null }
-  return {
-    namespace: first.namespace,
-    epoch: 1,
-    incarnation: first.incarnation,
-    keks: { [first.kekId]: { ...entry, state: 'current' } },
-  }
-}
-
-/** The document after a promotion: the new KEK is current and the former one decrypt-only, in one change. */
-export function promoted(
-  document: KeyringDocument,
-  kek: { readonly id: string; readonly fingerprint: string; readonly suite: string },
-  at: string,
-): KeyringDocument {
-  const formerId = currentKekId(document)
-  const former = kekEntry(document, formerId)
-  const known = kekEntry(document, kek.id)
-  if (former === undefined || !isLegalTransition(known?.state ?? 'provisioned', 'current')) {
-    throw new LifecycleError(
-      'ERR_PROMOTION_BLOCKED',
-      `KEK "${kek.id}" was current before and cannot become it again.`,
-    )
-  }
-  return {
-    ...document,
-    epoch: document.epoch + 1,
-    keks: {
-      ...document.keks,
-      [formerId]: { ...former, state: 'decrypt-only', fencedAt: at },
-      [kek.id]: {
-        fingerprint: kek.fingerprint,
-        suite: kek.suite,
-        state: 'current',
-        promotedAt: at,
-        fencedAt: null,
-      },
-    },
-  }
 }
 
 export function serialiseKeyringDocument(document: KeyringDocument): string {
@@ -118,15 +84,44 @@ export function parseKeyringDocument(text: string): KeyringDocument {
 
 function parseEntry(id: string, value: unknown): KekEntry {
   if (!isKekId(id) || typeof value !== 'object' || value === null) throw damaged('an entry is no KEK')
-  const { fingerprint, suite, state, promotedAt, fencedAt } = value as Record<string, unknown>
+  const entry = value as Record<string, unknown>
+  const { fingerprint, suite, state, promotedAt } = entry
   if (typeof fingerprint !== 'string' || !FINGERPRINT.test(fingerprint))
     throw damaged('a fingerprint is malformed')
-  if (state !== 'current' && state !== 'decrypt-only')
-    throw damaged('a KEK is in a state this version does not know')
+  if (!isState(state)) throw damaged('a KEK is in a state this version does not know')
   if (typeof suite !== 'string' || !SUITE.test(suite)) throw damaged('a suite is malformed')
   if (typeof promotedAt !== 'string') throw damaged('an entry lacks a member')
-  if (fencedAt !== null && typeof fencedAt !== 'string') throw damaged('an entry lacks a member')
-  return { fingerprint, suite, state, promotedAt, fencedAt }
+  return {
+    fingerprint,
+    suite,
+    state,
+    promotedAt,
+    fence: parseFence(entry['fence'], state),
+    suspendedAt: parseTime(entry['suspendedAt']),
+    retiredAt: parseTime(entry['retiredAt']),
+    compromisedAt: parseTime(entry['compromisedAt']),
+    escrowedAt: parseTime(entry['escrowedAt']),
+  }
+}
+
+function isState(state: unknown): state is KekState {
+  return (STATES as readonly unknown[]).includes(state)
+}
+
+function parseTime(value: unknown): string | null {
+  if (value !== null && typeof value !== 'string') throw damaged('an entry lacks a member')
+  return value
+}
+
+function parseFence(value: unknown, state: KekState): KekFence | null {
+  if (value === null && state === 'current') return null
+  if (typeof value !== 'object' || value === null || state === 'current')
+    throw damaged('a fence is malformed')
+  const { at, epoch, incarnation } = value as Record<string, unknown>
+  if (typeof at !== 'string' || typeof incarnation !== 'string' || !Number.isSafeInteger(epoch)) {
+    throw damaged('a fence is malformed')
+  }
+  return { at, epoch: epoch as number, incarnation }
 }
 
 function parseObject(text: string): Record<string, unknown> {

@@ -5,7 +5,8 @@ import { isTested, testRemoteKek } from '../keyring/remote-kek.ts'
 import { type Runtime, type Timer, timestamp } from '../runtime.ts'
 import type { CallOptions, Page, SecretHeader, SecretStore } from '../store/secret-store.ts'
 import type { Fleet, HeldKek, InstanceReport } from './fleet.ts'
-import { currentKekId, firstDocument, kekEntry, promoted } from './keyring-document.ts'
+import { firstDocument, madeCurrent } from './keyring-changes.ts'
+import { currentKekId, kekEntry } from './keyring-document.ts'
 import type { KeyringSnapshot, KeyringState } from './keyring-state.ts'
 import { checkPromotion, type PromotionOutlook, type PromotionVerdict, pendingWishes } from './promote.ts'
 import {
@@ -186,9 +187,8 @@ export class Membership {
     // With nothing to serve yet there is no reason to begin with a KEK that may not work.
     if (kek.suite === '0002' && !isTested(kek)) await testRemoteKek(kek, options)
     const { incarnation } = await store.identify(options)
-    const { id: kekId, fingerprint, suite } = kek
-    const first = { namespace, incarnation, kekId, fingerprint, suite, at: timestamp(runtime) }
-    await state.replace(null, firstDocument(first), options)
+    const moment = { at: timestamp(runtime), incarnation }
+    await state.replace(null, firstDocument(namespace, kek, moment), options)
     return await state.refresh(options)
   }
 
@@ -199,7 +199,7 @@ export class Membership {
   }
 
   async #pursueWish(basis: KeyringSnapshot, options: CallOptions): Promise<void> {
-    const { keyring, state, runtime, emit } = this.#with
+    const { store, keyring, state, runtime, emit } = this.#with
     const verdict = await this.verdict(options)
     const kek = keyring.get(keyring.wishedKekId)
     const waiting = verdict.kind === 'waiting' ? verdict.waitingFor.length : 0
@@ -209,7 +209,8 @@ export class Membership {
     }
     if (verdict.kind !== 'ready' || kek === undefined) return
     const formerKekId = currentKekId(basis.document)
-    const next = promoted(basis.document, kek, timestamp(runtime))
+    const { incarnation } = await store.identify(options)
+    const next = madeCurrent(basis.document, kek, 'promote', { at: timestamp(runtime), incarnation })
     if (await state.replace(basis, next, options)) {
       emit({ type: 'promoted', kekId: kek.id, formerKekId, epoch: next.epoch })
     } else {

@@ -1,4 +1,5 @@
 import type { ImportKey } from '../keyring/import-keys.ts'
+import type { KekState } from '../lifecycle/kek-state.ts'
 import type { WaitingFor } from '../lifecycle/promote.ts'
 import type { ReadinessReason } from '../lifecycle/readiness.ts'
 import type { RotationFailure, RotationOperation } from '../rotation/operation.ts'
@@ -116,7 +117,7 @@ export interface RotateResult {
 export interface KekStatus {
   readonly id: string
   /** `provisioned`: held by this instance, never promoted. */
-  readonly state: 'provisioned' | 'current' | 'decrypt-only'
+  readonly state: KekState | 'provisioned'
   /** 16 hexadecimal digits: the bound one, or that of the bytes held here while none is bound. */
   readonly fingerprint: string
   /** Whether this instance holds it, with the bound bytes. */

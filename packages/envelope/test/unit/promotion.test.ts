@@ -1,7 +1,8 @@
 import type { SecretVault } from '@talos/envelope'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { InstanceReport } from '../../src/lifecycle/fleet.ts'
-import { firstDocument, type KeyringDocument, promoted } from '../../src/lifecycle/keyring-document.ts'
+import { firstDocument, madeCurrent } from '../../src/lifecycle/keyring-changes.ts'
+import type { KeyringDocument } from '../../src/lifecycle/keyring-document.ts'
 import { checkPromotion, pendingWishes } from '../../src/lifecycle/promote.ts'
 import {
   BOTH_WISH_V1,
@@ -27,10 +28,10 @@ const kept = (vault: SecretVault): SecretVault => {
 
 const FP = { v1: '1111111111111111', v2: '2222222222222222', other: '3333333333333333' }
 const AT = '2030-01-01T00:00:00.000Z'
+const MOMENT = { at: AT, incarnation: 'i' }
 
 function documentWith(): KeyringDocument {
-  const first = { namespace: 'n', incarnation: 'i', kekId: 'v1', fingerprint: FP.v1, suite: '0001', at: AT }
-  return firstDocument(first)
+  return firstDocument('n', { id: 'v1', fingerprint: FP.v1, suite: '0001' }, MOMENT)
 }
 
 function instance(process: string, wish: string, keks: InstanceReport['keks']): InstanceReport {
@@ -90,13 +91,13 @@ describe('rule P, as a table', () => {
   })
 
   test('a KEK that was current before, or has the bytes of another id, can never become current', () => {
-    const after = promoted(documentWith(), { ...v2, suite: '0001' }, AT)
+    const after = madeCurrent(documentWith(), { ...v2, suite: '0001' }, 'promote', MOMENT)
     expect(checkPromotion({ id: 'v1', fingerprint: FP.v1 }, after, [wishesV2]).kind).toBe('blocked')
     expect(checkPromotion({ id: 'v9', fingerprint: FP.v1 }, after, [wishesV2]).kind).toBe('blocked')
     expect(checkPromotion(v2, after, [wishesV2]).kind).toBe('current')
-    expect(() => promoted(after, { id: 'v1', fingerprint: FP.v1, suite: '0001' }, AT)).toThrow(
-      expect.objectContaining({ code: 'ERR_PROMOTION_BLOCKED' }),
-    )
+    expect(() =>
+      madeCurrent(after, { id: 'v1', fingerprint: FP.v1, suite: '0001' }, 'promote', MOMENT),
+    ).toThrow(expect.objectContaining({ code: 'ERR_TRANSITION_REFUSED' }))
   })
 
   test('a KEK id that every object has a property of is no KEK that an instance holds', () => {
@@ -330,11 +331,12 @@ describe('readiness', () => {
     // v3 is promoted at once by this instance alone; a document put back by hand makes v2 current again.
     const now = await domain.store.readDocument('keyring')
     if (now === null) throw new Error('no keyring document')
-    const document = JSON.parse(now.value) as KeyringDocument & { keks: Record<string, object> }
+    const document = JSON.parse(now.value) as KeyringDocument
+    const { v2, v3 } = document.keks
     const keksNow = {
       ...document.keks,
-      v2: { ...document.keks['v2'], state: 'current' },
-      v3: { ...document.keks['v3'], state: 'decrypt-only' },
+      v2: { ...v2, state: 'current', fence: null },
+      v3: { ...v3, state: 'decrypt-only', fence: v2?.fence },
     }
     await domain.store.writeDocument('keyring', now.revision, JSON.stringify({ ...document, keks: keksNow }))
     await expect(vault.put('a', 'x')).rejects.toMatchObject({ code: 'ERR_KEK_NOT_ALLOWED', kekId: 'v2' })
@@ -365,10 +367,10 @@ describe('readiness', () => {
       (text: string) =>
         text.replace(
           '"keks":{',
-          '"keks":{"v9":{"fingerprint":"1111111111111111","suite":"0001","state":"current","promotedAt":"","fencedAt":null},',
+          `"keks":{"v9":${JSON.stringify({ ...documentWith().keks['v1'], fingerprint: FP.other })},`,
         ),
     ],
-    ['an unknown state', (text: string) => text.replace('"state":"current"', '"state":"retired"')],
+    ['an unknown state', (text: string) => text.replace('"state":"current"', '"state":"erased"')],
     ['a KEK id of the wrong form', (text: string) => text.replace('"v1"', '"V1"')],
   ])('a keyring document with %s is refused, unchanged and not echoed', async (_, change) => {
     const domain = testDomain()
