@@ -51,13 +51,14 @@ export interface PostgresStoreOptions extends Place {
 /** Options of a census. */
 export interface CensusOptions extends CallOptions {
   /**
-   * Where counting stops: a KEK that has more records than this gets this number and one. 0 stays exact.
+   * Where counting stops: a KEK that has more records than this gets this number and one, and has at least so many. 0 stays
+   * exact, whatever the number.
    *
    * @defaultValue absent: every record is counted
    */
   readonly upTo?: number
-  /** A KEK that is left out, such as the one that everything is under. @defaultValue absent: all are counted */
-  readonly exceptKekId?: string
+  /** Where counting stops for single KEKs, by id: fewer for the one that nearly everything is under. @defaultValue `upTo` */
+  readonly upToOf?: Readonly<Record<string, number>>
 }
 
 /** A store in a PostgreSQL database, with what an operator does to it. */
@@ -174,12 +175,12 @@ class View implements SecretStore {
   }
 
   async census(options?: CensusOptions): Promise<ReadonlyMap<string, number>> {
-    const upTo = options?.upTo
-    if (upTo !== undefined && (!Number.isSafeInteger(upTo) || upTo < 0)) {
-      throw new TypeError('upTo: needs an integer from 0')
+    const { upTo = null, upToOf = {} } = options ?? {}
+    for (const limit of [...(upTo === null ? [] : [upTo]), ...Object.values(upToOf)]) {
+      if (!Number.isSafeInteger(limit) || limit < 0) throw new TypeError('upTo, upToOf: need integers from 0')
     }
     return this.call(options, (deadline) =>
-      this.core.secrets.census(this.#session, { upTo, exceptKekId: options?.exceptKekId }, deadline),
+      this.core.secrets.census(this.#session, { upTo, upToOf }, deadline),
     )
   }
 

@@ -22,7 +22,6 @@ export class SecretTable {
   readonly #page: Statement
   readonly #pageExcept: Statement
   readonly #census: Statement
-  readonly #censusUpTo: Statement
   readonly #apply: Statement
 
   constructor(names: Names) {
@@ -38,11 +37,13 @@ export class SecretTable {
   SELECT name, wrap, meta FROM ${secrets}
   WHERE kek_id = ids.id AND name > $1::text ORDER BY kek_id, name LIMIT $2::integer
 ) part WHERE ids.id IS NOT NULL AND ids.id <> $3::text ORDER BY name LIMIT $2::integer`)
-    const counted = (records: string) =>
-      reading(`${kekIds(secrets)} SELECT id, (SELECT count(*) FROM ${records}) AS records FROM ids
-WHERE id IS NOT NULL AND id IS DISTINCT FROM $1::text`)
-    this.#census = counted(`${secrets} WHERE kek_id = ids.id`)
-    this.#censusUpTo = counted(`(SELECT FROM ${secrets} WHERE kek_id = ids.id LIMIT $2::bigint + 1) part`)
+    this.#census = reading(`${kekIds(secrets)} SELECT id, (
+  SELECT count(*) FROM (
+    SELECT FROM ${secrets} WHERE kek_id = ids.id LIMIT 1 + coalesce(
+      (SELECT most FROM unnest($2::text[], $3::bigint[]) AS own (kek_id, most) WHERE own.kek_id = ids.id), $1::bigint
+    )
+  ) part
+) AS records FROM ids WHERE id IS NOT NULL`)
     this.#apply = {
       text: `SELECT ${names.of('apply_changes')}($1::bigint, $2::text, $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[]) AS outcomes`,
       writes: true,
@@ -80,19 +81,16 @@ WHERE id IS NOT NULL AND id IS DISTINCT FROM $1::text`)
   /**
    * Counts records by KEK.
    *
-   * @param only.upTo - Where counting stops; a KEK with more records than that has a count above it.
-   * @param only.exceptKekId - A KEK that is left out.
+   * @param most.upTo - Where counting stops, `null` for nowhere; a KEK with more records has a count one above it.
+   * @param most.upToOf - The same for single KEKs, by id.
    */
   async census(
     session: Session,
-    only: { readonly upTo: number | undefined; readonly exceptKekId: string | undefined },
+    most: { readonly upTo: number | null; readonly upToOf: Readonly<Record<string, number>> },
     deadline: Deadline,
   ): Promise<Map<string, number>> {
-    const except = only.exceptKekId ?? null
-    const rows =
-      only.upTo === undefined
-        ? await rowsOf(session, this.#census, [except], deadline)
-        : await rowsOf(session, this.#censusUpTo, [except, only.upTo], deadline)
+    const values = [most.upTo, Object.keys(most.upToOf), Object.values(most.upToOf)]
+    const rows = await rowsOf(session, this.#census, values, deadline)
     return new Map(rows.map(({ id, records }) => [id ?? '', Number(records)]))
   }
 

@@ -324,6 +324,7 @@ describe('of a call', () => {
     const meta = { ...secretOf('a'), meta: 'a\0b' }
     await expect(store.write(1, [{ kind: 'create', secret: meta }])).rejects.toThrow(TypeError)
     await expect(store.census({ upTo: -1 })).rejects.toThrow(TypeError)
+    await expect(store.census({ upToOf: { v1: 0.5 } })).rejects.toThrow(TypeError)
     for (const maxWriteStallMs of [0, Number.NaN]) {
       expect(() => at.store({ maxWriteStallMs })).toThrow(TypeError)
     }
@@ -352,7 +353,17 @@ describe('of a call', () => {
         ['v2', 1],
       ]),
     )
-    expect(await store.census({ exceptKekId: 'v1' })).toEqual(new Map([['v2', 2]]))
-    expect(await store.census({ upTo: 1, exceptKekId: 'v2' })).toEqual(new Map([['v1', 2]]))
+    expect(await store.census({ upToOf: { v1: 10, none: 1 } })).toEqual(
+      new Map([
+        ['v1', 11],
+        ['v2', 2],
+      ]),
+    )
+    expect(await store.census({ upTo: 1, upToOf: { v1: 28 } })).toEqual(
+      new Map([
+        ['v1', 28],
+        ['v2', 2],
+      ]),
+    )
   })
 })
