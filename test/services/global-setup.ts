@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TestProject } from 'vitest/node'
+import { MariadbServer } from './mariadb-server.ts'
 import { PgBouncer } from './pgbouncer.ts'
 import { PostgresServer } from './postgres-server.ts'
 import { debianPostgres, npmPostgres } from './programs.ts'
@@ -28,6 +29,11 @@ async function postgres(starting: Promise<PostgresServer>): Promise<PostgresServ
   return { server, url: server.url(), stop: () => server.stop() }
 }
 
+async function mariadb(starting: Promise<MariadbServer>): Promise<Service> {
+  const server = await starting
+  return { url: server.url(), stop: () => server.stop() }
+}
+
 /** What tests may ask for. Each is started when the first one does, so that a run of other tests starts nothing. */
 class Services {
   readonly #started = new Map<string, Promise<Service>>()
@@ -47,6 +53,8 @@ class Services {
         return this.#postgres18()
       case 'pgbouncer':
         return this.#once(name, async () => PgBouncer.start((await this.#postgres18()).server))
+      case 'mariadb':
+        return this.#once(name, () => mariadb(MariadbServer.start()))
       default:
         return Promise.reject(new Error(`there is no service ${name}`))
     }

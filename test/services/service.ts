@@ -1,7 +1,7 @@
 import { inject } from 'vitest'
 
 /** What tests can have, started at the first request of a run and stopped at its end. */
-export type ServiceName = 'postgres-15' | 'postgres-18' | 'pgbouncer'
+export type ServiceName = 'postgres-15' | 'postgres-18' | 'pgbouncer' | 'mariadb'
 
 /**
  * Asks for a service.
