@@ -27,6 +27,8 @@ export const ERROR_CODES = {
     'The key provider does not let this process use the key: a permission is missing, or the key is disabled or gone.',
   ERR_KEY_PROVIDER_CONTRACT:
     'The key provider answered something its contract rules out. Nothing was written. Report it to its author.',
+  ERR_ESCROW_MALFORMED: 'The text is no sealed KEK, or was cut or mistyped. Take another copy.',
+  ERR_ESCROW_NOT_OPENED: 'The sealed KEK takes another passphrase or private key, or somebody altered it.',
   ERR_STORE_UNAVAILABLE: 'The store could not be reached. Certainly nothing was written; try again.',
   ERR_STORE_OUTCOME_UNKNOWN: 'The store did not answer. The write may have taken effect; repeat or re-read.',
   ERR_STORE_NOT_MIGRATED: 'The tables of the store are missing or of another version. Run its migration.',
