@@ -1,5 +1,9 @@
+import { isKekId } from '../format/envelope-v2.ts'
 import type { Runtime } from '../runtime.ts'
 import type { CallOptions, Page, SecretStore, StoredDocument } from '../store/secret-store.ts'
+
+/** How an instance takes part in the fleet; see `openVault`. */
+export type FleetRole = 'member' | 'observer' | 'none'
 
 /** One KEK as an instance holds it. */
 export interface HeldKek {
@@ -13,6 +17,8 @@ export interface HeldKek {
 /** What one instance says of itself, renewed with every heartbeat. */
 export interface InstanceReport {
   readonly instanceId: string
+  /** `unknown` is never written: this instance cannot read the report. @defaultValue `member`: older reports lack it */
+  readonly role?: 'member' | 'observer' | 'unknown'
   /** The process as operators know it, such as `web-1/4711`. */
   readonly process: string
   /** How long others count it as live after its last heartbeat. */
@@ -28,6 +34,18 @@ export interface InstanceReport {
   readonly startedAt: string
 }
 
+/** An instance as its document in the store shows it. */
+export interface Sighting {
+  readonly report: InstanceReport
+  /** `silent`: its document is older than its lease, and not forgotten yet. */
+  readonly state: 'live' | 'silent'
+  /** Milliseconds since its last heartbeat, as far as this instance can tell. */
+  readonly ageMs: number
+}
+
+/** The longest lease of an instance, in milliseconds. */
+export const MOST_LEASE_MS = 600_000
+
 const PREFIX = 'instance/'
 const PAGE = 100
 /** Reports this much older than their lease are swept away; until then they show who fell silent. */
@@ -35,22 +53,26 @@ const FORGET_AFTER_MS = 24 * 60 * 60 * 1000
 
 /** The instances of a keyring domain, by their documents in the store. */
 export class Fleet {
+  /** How this instance takes part. */
+  readonly role: FleetRole
   readonly #store: SecretStore
   readonly #runtime: Runtime
   readonly #instanceId: string
   readonly #watched = new Map<string, { readonly revision: number; readonly sinceMs: number }>()
   #revision = 0
 
-  constructor(store: SecretStore, runtime: Runtime, instanceId: string) {
+  constructor(store: SecretStore, runtime: Runtime, instanceId: string, role: FleetRole = 'member') {
+    this.role = role
     this.#store = store
     this.#runtime = runtime
     this.#instanceId = instanceId
   }
 
-  /** Renews this instance's own document. */
+  /** Renews this instance's own document, if its role has one. */
   async report(report: InstanceReport, options: CallOptions): Promise<void> {
+    if (this.role === 'none') return
     const key = PREFIX + this.#instanceId
-    const value = JSON.stringify(report)
+    const value = JSON.stringify({ ...report, role: this.role })
     let revision = await this.#store.writeDocument(key, this.#revision, value, options)
     if (revision === null) {
       // Swept away after a long silence, or moved on by a write whose answer was lost: nobody else writes this key.
@@ -60,10 +82,17 @@ export class Fleet {
     if (revision !== null) this.#revision = revision
   }
 
-  /** Reads the reports of all instances that are live, this one's own included. */
+  /**
+   * Reads the reports of all instances that are live, this one's own included. One that cannot be read is among them with the
+   * role `unknown`, for as long as the longest lease: its instance may be live, and nothing tells what it holds.
+   */
   async live(options: CallOptions): Promise<readonly InstanceReport[]> {
-    const reports: InstanceReport[] = []
-    const seen = new Set<string>()
+    return liveReports(await this.all(options))
+  }
+
+  /** Reads the reports of all instances that are not forgotten, live, silent and unknown, in one listing. */
+  async all(options: CallOptions): Promise<readonly Sighting[]> {
+    const sightings = new Map<string, Sighting>()
     let cursor: string | null = null
     do {
       const page: Page<StoredDocument> = await this.#store.listDocuments(
@@ -71,19 +100,20 @@ export class Fleet {
         options,
       )
       for (const document of page.items) {
-        const report = parseReport(document.value)
-        if (report === null || seen.has(document.key)) continue
-        seen.add(document.key)
+        if (sightings.has(document.key)) continue
+        const report = readReport(document)
         const ageMs = this.#ageMs(document)
-        if (ageMs <= report.leaseMs) reports.push(report)
-        else if (ageMs > report.leaseMs + FORGET_AFTER_MS) {
+        if (ageMs > report.leaseMs + FORGET_AFTER_MS) {
           await this.#store.writeDocument(document.key, document.revision, null, options)
+        } else {
+          const state = ageMs <= report.leaseMs ? 'live' : 'silent'
+          sightings.set(document.key, { report, state, ageMs })
         }
       }
       cursor = page.next
     } while (cursor !== null)
-    for (const key of this.#watched.keys()) if (!seen.has(key)) this.#watched.delete(key)
-    return reports
+    for (const key of this.#watched.keys()) if (!sightings.has(key)) this.#watched.delete(key)
+    return [...sightings.values()]
   }
 
   /** Takes this instance's document away, so that nobody waits for its lease. */
@@ -107,15 +137,45 @@ export class Fleet {
   }
 }
 
-/** A report that cannot be read is not live: its writer would not pass any check that rests on it. */
-function parseReport(text: string): InstanceReport | null {
-  try {
-    const value = JSON.parse(text) as Partial<InstanceReport> | null
-    if (typeof value?.instanceId !== 'string' || typeof value.process !== 'string') return null
-    if (typeof value.leaseMs !== 'number' || typeof value.wishedKekId !== 'string') return null
-    if (typeof value.keks !== 'object' || value.keks === null) return null
-    return value as InstanceReport
-  } catch {
-    return null
+/** The reports among some sightings that rule P asks. */
+export function liveReports(sightings: readonly Sighting[]): readonly InstanceReport[] {
+  return sightings.filter(({ state }) => state === 'live').map(({ report }) => report)
+}
+
+/** Finds the KEK that an instance reports under an id. */
+export function heldBy(report: InstanceReport, kekId: string): HeldKek | undefined {
+  return Object.hasOwn(report.keks, kekId) ? report.keks[kekId] : undefined
+}
+
+/** Reads a report; one of another form is of an instance that holds nothing, as far as anybody can tell. */
+function readReport({ key, value: text }: StoredDocument): InstanceReport {
+  const instanceId = key.slice(PREFIX.length)
+  const value = parsed(text)
+  const { leaseMs: lease } = value
+  const leaseMs = typeof lease === 'number' && lease >= 0 ? Math.min(lease, MOST_LEASE_MS) : MOST_LEASE_MS
+  if (isReport(value) && value.instanceId === instanceId) {
+    // A role of a later version is one that has to be waited for.
+    return { ...value, leaseMs, role: value.role === 'observer' ? 'observer' : 'member' }
   }
+  const nothing = { wishedKekId: '', keks: {}, epochSeen: 0, formats: [], startedAt: '' }
+  return { instanceId, role: 'unknown', process: instanceId, leaseMs, ...nothing }
+}
+
+function parsed(text: string): Partial<InstanceReport> {
+  try {
+    return (JSON.parse(text) as Partial<InstanceReport> | null) ?? {}
+  } catch {
+    return {}
+  }
+}
+
+function isReport(value: Partial<InstanceReport>): value is InstanceReport {
+  const { process, leaseMs, wishedKekId, startedAt, epochSeen, keks } = value
+  return (
+    [process, wishedKekId, startedAt].every((each) => typeof each === 'string') &&
+    [leaseMs, epochSeen].every((each) => typeof each === 'number') &&
+    typeof keks === 'object' &&
+    keks !== null &&
+    Object.entries(keks).every(([id, held]) => isKekId(id) && typeof held?.fingerprint === 'string')
+  )
 }

@@ -1,8 +1,15 @@
-import type { HeldKek, InstanceReport } from './fleet.ts'
+import { heldBy, type InstanceReport } from './fleet.ts'
 import { currentKekId, type KeyringDocument, kekEntry } from './keyring-document.ts'
 
 /** Why an instance keeps a KEK from becoming current. */
-export type WaitingReason = 'kek_missing' | 'other_bytes' | 'decrypt_only' | 'untested' | 'other_wish'
+export type WaitingReason =
+  | 'kek_missing'
+  | 'other_bytes'
+  | 'decrypt_only'
+  | 'untested'
+  | 'other_wish'
+  /** Its report cannot be read, so that nothing tells what it holds. */
+  | 'unreadable'
 
 /** An instance that a promotion waits for. */
 export interface WaitingFor {
@@ -33,7 +40,8 @@ export interface PromotionOutlook {
 
 /**
  * Rule P: a KEK may become current when every live instance holds it with the same fingerprint, may wrap under it and has
- * tested it, nobody wishes another one, and it was never current before.
+ * tested it, nobody wishes another one, and it was never current before. Observers are not asked. An instance whose report
+ * cannot be read is waited for until its lease is over: what holds for every live instance is not known of it.
  *
  * @param kek - The wished KEK as its wisher holds it.
  * @param live - Reports of the live instances, the wisher's included.
@@ -51,23 +59,19 @@ export function checkPromotion(
   return waitingFor.length > 0 ? { kind: 'waiting', waitingFor } : { kind: 'ready' }
 }
 
-/** The wished KEKs of live instances that were never current, each with the fingerprint its wishers hold. */
+/** The wished KEKs of live members that were never current, each with the fingerprint its wishers hold. */
 export function pendingWishes(
   document: KeyringDocument,
   live: readonly InstanceReport[],
 ): readonly { readonly id: string; readonly fingerprint: string }[] {
   const wishes = new Map<string, string>()
   for (const instance of live) {
-    const held = heldBy(instance, instance.wishedKekId)
+    const held = instance.role === 'observer' ? undefined : heldBy(instance, instance.wishedKekId)
     if (held !== undefined && kekEntry(document, instance.wishedKekId) === undefined) {
       wishes.set(instance.wishedKekId, held.fingerprint)
     }
   }
   return [...wishes].map(([id, fingerprint]) => ({ id, fingerprint })).sort((a, b) => (a.id < b.id ? -1 : 1))
-}
-
-function heldBy(instance: InstanceReport, kekId: string): HeldKek | undefined {
-  return Object.hasOwn(instance.keks, kekId) ? instance.keks[kekId] : undefined
 }
 
 function neverReasons(
@@ -95,7 +99,15 @@ function obstacle(
   document: KeyringDocument,
   instance: InstanceReport,
 ): WaitingFor | null {
+  if (instance.role === 'observer') return null
   const who = { instanceId: instance.instanceId, process: instance.process }
+  if (instance.role === 'unknown') {
+    const message =
+      `What instance ${instance.instanceId} reports cannot be read here: another version of this package wrote it, or it is ` +
+      'damaged. Bring all instances to one version, or stop that process; a report that is not renewed counts for ten ' +
+      'minutes at most.'
+    return { ...who, reason: 'unreadable', message }
+  }
   const held = heldBy(instance, kek.id)
   if (held === undefined) {
     const message = `${instance.process} does not hold KEK "${kek.id}". Add it there and restart, or stop that process.`
