@@ -1,0 +1,76 @@
+import type { Connection } from 'mysql2/promise'
+import type { Budget } from './budget.ts'
+import { GaveUp } from './errors.ts'
+import type { Sql } from './sql.ts'
+
+/** One row: the columns by their names. */
+export type Row = Readonly<Record<string, unknown>>
+
+/** A connection for the time of one call. Answers have the same shape however the caller has set up the client. */
+export class Session {
+  readonly #connection: Connection
+  readonly #budget: Budget
+  #underWay = false
+
+  constructor(connection: Connection, budget: Budget) {
+    this.#connection = connection
+    this.#budget = budget
+  }
+
+  /** Whether a statement was given up that the server may still be busy with. */
+  get underWay(): boolean {
+    return this.#underWay
+  }
+
+  /**
+   * Runs a statement that may wait for locks. The server itself ends it when the call's time is over: it does not
+   * notice that a client has gone, and a statement that waits for a lock keeps others waiting behind it.
+   *
+   * @param atMostMs - Ends it earlier than the call does.
+   */
+  bounded(statement: Sql, atMostMs = Infinity): Promise<readonly Row[]> {
+    const seconds = Math.max(1, Math.min(this.#budget.remainingMs(), atMostMs)) / 1000
+    // Holds for this statement only and leaves the session's variables alone. To MySQL it is a comment.
+    return this.#run(
+      `/*M!100200 SET STATEMENT max_statement_time = ${seconds.toFixed(3)} FOR */ ${statement.text}`,
+    )
+  }
+
+  /** Runs a statement that waits for nobody, or that must not be cut short. */
+  run(statement: Sql): Promise<readonly Row[]> {
+    return this.#run(statement.text)
+  }
+
+  /** Runs a statement after all others, whatever budget is left, and waits for nothing. */
+  afterwards(statement: Sql): void {
+    this.#connection.query(statement.text).catch(() => {})
+  }
+
+  async #run(text: string): Promise<readonly Row[]> {
+    this.#budget.check()
+    this.#underWay = true
+    try {
+      const [answer] = await this.#budget.wait(
+        this.#connection.query({
+          sql: text,
+          rowsAsArray: false,
+          nestTables: false,
+          typeCast: true,
+          namedPlaceholders: false,
+        }),
+      )
+      this.#underWay = false
+      return Array.isArray(answer) ? (answer as Row[]) : []
+    } catch (error) {
+      if (!(error instanceof GaveUp)) this.#underWay = false
+      throw error
+    }
+  }
+}
+
+/** The text in a column of bytes. */
+export function text(value: unknown): string {
+  if (!(value instanceof Uint8Array))
+    throw new TypeError('MariaDB answered a text in another form than bytes')
+  return Buffer.from(value.buffer, value.byteOffset, value.length).toString()
+}
