@@ -29,9 +29,34 @@ export type VaultEvent =
       readonly failed: number
     }
   | {
-      /** Background work met a fault and goes on trying. */
+      /** The key source was loaded again. A KEK id that has other bytes than before is among both. */
+      readonly type: 'reloaded'
+      readonly added: readonly string[]
+      readonly removed: readonly string[]
+      readonly wishedKekId: string
+    }
+  | {
+      /** An operator's command has changed the keyring document. */
+      readonly type: 'keyring_changed'
+      /** The command, as the audit names it. */
+      readonly by: string
+      /** The KEK that was named; `null` for a change of the whole document. */
+      readonly kekId: string | null
+      readonly epoch: number
+    }
+  | {
+      /**
+       * A secret is under a KEK that should have none left: a suspended one, which was refused, or a retired one, which means
+       * that the store or a record was restored. Sent once for each KEK and epoch.
+       */
+      readonly type: 'unexpected_kek'
+      readonly kekId: string
+      readonly state: 'suspended' | 'retired'
+    }
+  | {
+      /** Background work met a fault and goes on trying, or a reload was refused and changed nothing. */
       readonly type: 'fault'
-      readonly during: 'heartbeat' | 'rotation'
+      readonly during: 'heartbeat' | 'rotation' | 'reload'
       /** The error's stable code, or `unexpected`. */
       readonly code: string
       readonly message: string

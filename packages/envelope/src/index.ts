@@ -63,6 +63,7 @@ export type { Disorder, MemoryStoreOptions } from './store/memory-store.ts'
 export { MemoryStore } from './store/memory-store.ts'
 export type {
   CallOptions,
+  CensusOptions,
   Change,
   Outcome,
   Page,

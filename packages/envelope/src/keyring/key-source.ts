@@ -16,6 +16,17 @@ export interface KeySource {
    * @throws KeyError `ERR_KEY_CONFIGURATION` with every fault found.
    */
   load(options?: { readonly signal?: AbortSignal }): Promise<Keyring>
+
+  /**
+   * Notices when `load()` may give something else than before. Optional: a vault of a source without it is told by
+   * `vault.reload()`.
+   *
+   * @param onChange - To be called after a change, once things are quiet: what is written in several steps is not to be
+   * loaded half-way. May be called without a change, too. Loads what there is then; does not throw.
+   * @returns `close()` ends the watch; nothing is called after it. The watch keeps no process alive.
+   * @throws Whatever kept it from watching. The vault then says in `status().notices` that it does not watch.
+   */
+  watch?(onChange: () => void): { close(): void }
 }
 
 const PLACE = { before: 'keks.', after: '' }

@@ -1,6 +1,6 @@
 import { isEnvelopeError } from '../errors.ts'
 import type { EventListener } from '../events.ts'
-import type { Keyring } from '../keyring/keyring.ts'
+import type { KeyringReader } from '../keyring/held-keyring.ts'
 import { isTested, testRemoteKek } from '../keyring/remote-kek.ts'
 import { type Runtime, type Timer, timestamp } from '../runtime.ts'
 import type { CallOptions, Page, SecretHeader, SecretStore } from '../store/secret-store.ts'
@@ -21,7 +21,7 @@ import { SelfTests } from './self-tests.ts'
 export interface MembershipOptions {
   readonly store: SecretStore
   readonly runtime: Runtime
-  readonly keyring: Keyring
+  readonly keyring: KeyringReader
   /** Whether this instance may wrap under a KEK that it holds. */
   readonly mayWrap: (kekId: string) => boolean
   readonly state: KeyringState
@@ -57,8 +57,9 @@ export class Membership {
   #inUse: ReadonlySet<string> = new Set()
   #checkedRevision = 0
   #beatsSinceCheck = 0
-  #wishCameTrue = false
-  #told: { ready: string | null; waiting: number } = { ready: null, waiting: 0 }
+  /** The last wish that came true while this instance ran. */
+  #fulfilledWish: string | null = null
+  #told: { ready: string | null; waiting: string } = { ready: null, waiting: '' }
 
   constructor(options: MembershipOptions) {
     this.#with = options
@@ -78,11 +79,20 @@ export class Membership {
 
   /** Joins the fleet; from here on a heartbeat runs until `leave`. */
   async join(options: CallOptions): Promise<void> {
-    // Waited for, so that a KEK that passes at once is promoted at once; a provider that is away delays no more than this.
-    const mostMs = this.#with.leaseMs / 3
-    await this.#selfTests.run({ ...options, timeoutMs: Math.min(options.timeoutMs ?? mostMs, mostMs) })
+    await this.#testFirst(options)
     await this.#beat(options)
     this.#schedule()
+  }
+
+  /** Tests, reports and pursues what an exchanged keyring brings, at once. Faults are told as those of any heartbeat. */
+  async follow(options: CallOptions): Promise<void> {
+    await this.#testFirst(options)
+    await this.#beating
+    if (this.#left) return
+    this.#timer?.cancel()
+    this.#checkedRevision = 0
+    this.#beating = this.#heartbeat(options)
+    await this.#beating
   }
 
   /** Leaves the fleet, so that nobody waits for this instance's lease. */
@@ -102,7 +112,7 @@ export class Membership {
     const { state, keyring, fleet } = this.#with
     const kek = keyring.get(keyring.wishedKekId)
     const snapshot = state.snapshot
-    if (snapshot === null || kek === undefined || this.#wishCameTrue) return { kind: 'current' }
+    if (snapshot === null || kek === undefined || this.#fulfilledWish === kek.id) return { kind: 'current' }
     // Only an id that was never promoted has to wait for others.
     const live = kekEntry(snapshot.document, kek.id) === undefined ? await fleet.live(options) : []
     return checkPromotion(kek, snapshot.document, live)
@@ -160,10 +170,20 @@ export class Membership {
     this.#timer = this.#with.runtime.timer(() => {
       // Not waited for: a heartbeat must not be late because a provider is.
       void this.#selfTests.run({ timeoutMs: this.#with.leaseMs })
-      this.#beating = this.#beat({})
-        .catch((error: unknown) => this.#fault(error))
-        .finally(() => this.#schedule())
+      this.#beating = this.#heartbeat({})
     }, this.#with.leaseMs / 3)
+  }
+
+  /** Waited for, so that a KEK that passes at once is promoted at once; a provider that is away delays no more than this. */
+  async #testFirst(options: CallOptions): Promise<void> {
+    const mostMs = this.#with.leaseMs / 3
+    await this.#selfTests.run({ ...options, timeoutMs: Math.min(options.timeoutMs ?? mostMs, mostMs) })
+  }
+
+  #heartbeat(options: CallOptions): Promise<void> {
+    return this.#beat(options)
+      .catch((error: unknown) => this.#fault(error))
+      .finally(() => this.#schedule())
   }
 
   async #beat(options: CallOptions): Promise<void> {
@@ -193,9 +213,10 @@ export class Membership {
   }
 
   #noteFulfilment(): void {
-    const document = this.#with.state.snapshot?.document
-    if (document !== undefined && currentKekId(document) === this.#with.keyring.wishedKekId)
-      this.#wishCameTrue = true
+    const { state, keyring } = this.#with
+    const document = state.snapshot?.document
+    if (document !== undefined && currentKekId(document) === keyring.wishedKekId)
+      this.#fulfilledWish = keyring.wishedKekId
   }
 
   async #pursueWish(basis: KeyringSnapshot, options: CallOptions): Promise<void> {
@@ -203,8 +224,9 @@ export class Membership {
     const verdict = await this.verdict(options)
     const kek = keyring.get(keyring.wishedKekId)
     const waiting = verdict.kind === 'waiting' ? verdict.waitingFor.length : 0
-    if (kek !== undefined && waiting !== this.#told.waiting) {
-      this.#told.waiting = waiting
+    const told = `${waiting} for ${kek?.id}`
+    if (kek !== undefined && told !== this.#told.waiting) {
+      this.#told.waiting = told
       if (waiting > 0) emit({ type: 'promotion_waiting', kekId: kek.id, instances: waiting })
     }
     if (verdict.kind !== 'ready' || kek === undefined) return

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors.ts'
 import { kekIdOfWrap } from '../format/envelope-v2.ts'
-import type { Keyring } from '../keyring/keyring.ts'
+import type { KeyringReader } from '../keyring/held-keyring.ts'
 import type { CallOptions, Page, SecretHeader, SecretStore } from '../store/secret-store.ts'
 import { currentKekId, type KeyringDocument, kekEntry } from './keyring-document.ts'
 
@@ -17,7 +17,7 @@ export interface ReadinessReason {
 /** How an instance holds a KEK that the document knows. */
 export type Holding = 'held' | 'missing' | 'other_bytes'
 
-export function holding(keyring: Keyring, document: KeyringDocument, kekId: string): Holding {
+export function holding(keyring: KeyringReader, document: KeyringDocument, kekId: string): Holding {
   const kek = keyring.get(kekId)
   if (kek === undefined) return 'missing'
   const bound = kekEntry(document, kekId)
@@ -26,7 +26,7 @@ export function holding(keyring: Keyring, document: KeyringDocument, kekId: stri
 }
 
 /** The fenced KEKs that this instance does not hold: whether they are required is a question to the store. */
-export function fencedAndNotHeld(keyring: Keyring, document: KeyringDocument): readonly string[] {
+export function fencedAndNotHeld(keyring: KeyringReader, document: KeyringDocument): readonly string[] {
   return Object.entries(document.keks)
     .filter(([id, entry]) => entry.state !== 'current' && holding(keyring, document, id) !== 'held')
     .map(([id]) => id)
@@ -39,7 +39,7 @@ export function fencedAndNotHeld(keyring: Keyring, document: KeyringDocument): r
  * @param inUse - Which of the fenced KEKs that are not held still have a record.
  */
 export function readinessReasons(
-  { keyring, mayWrap }: { readonly keyring: Keyring; readonly mayWrap: (kekId: string) => boolean },
+  { keyring, mayWrap }: { readonly keyring: KeyringReader; readonly mayWrap: (kekId: string) => boolean },
   document: KeyringDocument,
   inUse: ReadonlySet<string>,
 ): readonly ReadinessReason[] {

@@ -1,29 +1,32 @@
 import type { KekResolver } from '../codec/unwrap.ts'
 import { type DecryptError, KeyError, LifecycleError } from '../errors.ts'
+import type { HeldKeyring } from '../keyring/held-keyring.ts'
 import type { Kek } from '../keyring/kek.ts'
-import type { Keyring } from '../keyring/keyring.ts'
 import { currentKekId, kekEntry } from '../lifecycle/keyring-document.ts'
 import type { KeyringSnapshot, KeyringState } from '../lifecycle/keyring-state.ts'
 import { describeNotHeld, holding, STATE_LOST_MESSAGE } from '../lifecycle/readiness.ts'
 
 /** Which KEK may be used for what: the process's keyring held against the keyring document. */
 export class KeyAccess {
-  readonly #keyring: Keyring
+  readonly #keyring: HeldKeyring
   readonly #state: KeyringState
   /** Fingerprints of the keys given to `import`. */
   readonly #setApart = new Set<string>()
 
-  constructor(keyring: Keyring, state: KeyringState) {
+  constructor(keyring: HeldKeyring, state: KeyringState) {
     this.#keyring = keyring
     this.#state = state
   }
 
   /** Finds the KEK to open with. Other bytes than the bound ones count as not held. */
   readonly resolve: KekResolver<Kek> = (kekId) => {
-    const kek = this.#keyring.get(kekId)
-    if (kek === undefined) return null
     const document = this.#state.snapshot?.document
-    return document === undefined || holding(this.#keyring, document, kekId) === 'held' ? kek : null
+    for (const keyring of this.#keyring.forOpening) {
+      const kek = keyring.get(kekId)
+      if (kek !== undefined && (document === undefined || holding(keyring, document, kekId) === 'held'))
+        return kek
+    }
+    return null
   }
 
   /** The KEK to wrap under if it is held with the bound bytes and its key source allows that. */

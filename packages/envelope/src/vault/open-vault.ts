@@ -1,8 +1,9 @@
-import { KeyError } from '../errors.ts'
 import type { EventListener } from '../events.ts'
 import { MAX_VALUE_BYTES } from '../format/envelope-v2.ts'
-import { passesSelfTest } from '../keyring/kek.ts'
+import { HeldKeyring } from '../keyring/held-keyring.ts'
 import type { KeySource } from '../keyring/key-source.ts'
+import { KeyWatch } from '../lifecycle/key-watch.ts'
+import { checkLocalKeks } from '../lifecycle/self-tests.ts'
 import type { Runtime } from '../runtime.ts'
 import type { CallOptions, SecretStore } from '../store/secret-store.ts'
 import { checkNamespace } from './arguments.ts'
@@ -26,6 +27,12 @@ export interface OpenVaultOptions extends CallOptions {
    * times in that time. Others wait that long for a process that was killed. @defaultValue 15_000
    */
   readonly leaseMs?: number
+  /**
+   * Whether the key source is loaded again by itself when it changes, as {@link SecretVault.reload} does, where it can tell.
+   *
+   * @defaultValue true
+   */
+  readonly watchKeys?: boolean
   /** Hears what happens in the background. @defaultValue nobody */
   readonly onEvent?: EventListener
   /** Clocks, timers and the process's name in messages to operators; for tests and simulators. @defaultValue the process's */
@@ -61,22 +68,18 @@ export async function openVault(options: OpenVaultOptions): Promise<SecretVault>
   if (typeof options.store?.writeDocument !== 'function') throw new TypeError('store is a SecretStore.')
   const runtime: Runtime = { ...systemRuntime(), ...options.runtime }
   const deadline = new Deadline(runtime, options)
-  const keyring = await keys.load(options.signal === undefined ? {} : { signal: options.signal })
-  for (const id of keyring.ids) {
-    const kek = keyring.get(id)
-    if (kek?.suite === '0001' && !passesSelfTest(kek)) {
-      throw new KeyError(
-        'ERR_KEK_MISMATCH',
-        `KEK "${id}" failed its self-test on this machine. Nothing was written.`,
-        {
-          kekId: id,
-        },
-      )
-    }
+  const watch = options.watchKeys === false ? {} : { keyWatch: new KeyWatch(keys) }
+  try {
+    const loaded = await keys.load(options.signal === undefined ? {} : { signal: options.signal })
+    checkLocalKeks(loaded)
+    const keyring = new HeldKeyring(loaded)
+    const vault = new Vault({ ...options, ...watch, maxValueBytes, leaseMs, runtime, keyring })
+    await vault.open(deadline)
+    return vault
+  } catch (error) {
+    watch.keyWatch?.close()
+    throw error
   }
-  const vault = new Vault({ ...options, maxValueBytes, leaseMs, runtime, keyring })
-  await vault.open(deadline)
-  return vault
 }
 
 function checkWhole(what: string, value: number, least: number, most: number): void {

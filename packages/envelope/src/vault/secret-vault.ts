@@ -2,6 +2,7 @@ import type { ImportKey } from '../keyring/import-keys.ts'
 import type { KekState } from '../lifecycle/kek-state.ts'
 import type { WaitingFor } from '../lifecycle/promote.ts'
 import type { ReadinessReason } from '../lifecycle/readiness.ts'
+import type { ReloadResult } from '../lifecycle/reload.ts'
 import type { RotationFailure, RotationOperation } from '../rotation/operation.ts'
 import type { CallOptions, Page, SecretStore } from '../store/secret-store.ts'
 import type { Secret } from './secret.ts'
@@ -248,6 +249,23 @@ export interface SecretVault extends AsyncDisposable {
 
   /** Looks at the store and says whether this instance is ready, what is pending, and counts records per KEK. */
   status(options?: CallOptions): Promise<VaultStatus>
+
+  /**
+   * Loads the key source again and exchanges the keyring, without a restart: KEKs come and go, and a KEK that the source now
+   * names as current is promoted as soon as the fleet allows it. The next call of every method sees the new keyring, and calls
+   * in flight finish with what they began with. Reloads are made one after the other.
+   *
+   * A reload that is refused changes nothing. It is told as a `fault` event with `during: 'reload'`, and in `status().notices`
+   * until a reload succeeds.
+   *
+   * @throws KeyError `ERR_KEY_CONFIGURATION` with all faults of the key source; `ERR_KEK_MISMATCH` when a KEK fails its
+   * self-test or has other bytes than the ones bound to its id; `ERR_KEK_NOT_LOADED` when the current KEK or one that secrets
+   * are still under would go missing.
+   * @throws LifecycleError `ERR_KEYRING_STATE_LOST` when KEKs would go missing while nothing tells which are needed;
+   * `ERR_VAULT_CLOSED`.
+   * @throws StoreError `ERR_STORE_UNAVAILABLE`, also when the call ran out of time. It may be made again.
+   */
+  reload(options?: CallOptions): Promise<ReloadResult>
 
   /**
    * Stops the rotation after the batch that is running, says goodbye to the fleet and waits for calls in flight. The

@@ -1,4 +1,4 @@
-import type { Keyring } from '../keyring/keyring.ts'
+import type { KeyringReader } from '../keyring/held-keyring.ts'
 import { currentKekId, kekEntry } from '../lifecycle/keyring-document.ts'
 import type { KeyringState } from '../lifecycle/keyring-state.ts'
 import type { Membership } from '../lifecycle/membership.ts'
@@ -12,10 +12,12 @@ export interface StatusSources {
   readonly store: SecretStore
   readonly state: KeyringState
   readonly membership: Membership
-  readonly keyring: Keyring
+  readonly keyring: KeyringReader
   readonly runtime: Runtime
   readonly namespace: string
   readonly instanceId: string
+  /** What the key source has to tell, in words. */
+  readonly keyNotices: readonly string[]
 }
 
 /** Looks at the store and puts together what an operator asks. */
@@ -48,6 +50,7 @@ export async function vaultStatus(sources: StatusSources, deadline: Deadline): P
       ...(verdict.kind === 'blocked' ? verdict.reasons : supersededNotices(sources, current)),
       ...removedNotices(sources, census),
       ...membership.notices,
+      ...sources.keyNotices,
     ],
     loadedKekIds: keyring.ids,
     keks,

@@ -1,13 +1,16 @@
 import { openTalosV1, readTalosV1 } from '../codec/open-talos-v1.ts'
 import { LifecycleError } from '../errors.ts'
 import type { EventListener } from '../events.ts'
+import type { HeldKeyring } from '../keyring/held-keyring.ts'
 import { checkImportKeys } from '../keyring/import-keys.ts'
-import type { Keyring } from '../keyring/keyring.ts'
+import type { KeySource } from '../keyring/key-source.ts'
 import { Fleet } from '../lifecycle/fleet.ts'
+import type { KeyWatch } from '../lifecycle/key-watch.ts'
 import { currentKekId } from '../lifecycle/keyring-document.ts'
 import { KeyringState } from '../lifecycle/keyring-state.ts'
 import { Membership } from '../lifecycle/membership.ts'
 import { STATE_LOST_MESSAGE } from '../lifecycle/readiness.ts'
+import { KeyReload, type ReloadResult } from '../lifecycle/reload.ts'
 import type { RotationFailure, RotationOperation } from '../rotation/operation.ts'
 import { OperationLog } from '../rotation/operation-log.ts'
 import { RotationEngine } from '../rotation/rotation-engine.ts'
@@ -43,7 +46,11 @@ export interface VaultParts {
   readonly leaseMs: number
   readonly onEvent?: EventListener
   readonly runtime: Runtime
-  readonly keyring: Keyring
+  readonly keys: KeySource
+  /** What was loaded of it. */
+  readonly keyring: HeldKeyring
+  /** Absent when it is not to be watched. */
+  readonly keyWatch?: KeyWatch
 }
 
 /** The vault behind `openVault`. */
@@ -53,6 +60,7 @@ export class Vault implements SecretVault {
   readonly #parts: VaultParts
   readonly #state: KeyringState
   readonly #membership: Membership
+  readonly #reload: KeyReload
   readonly #log: OperationLog
   readonly #engine: RotationEngine
   readonly #keys: KeyAccess
@@ -61,7 +69,7 @@ export class Vault implements SecretVault {
   #closing: Promise<void> | null = null
 
   constructor(parts: VaultParts) {
-    const { store, namespace, runtime, leaseMs, keyring } = parts
+    const { store, namespace, runtime, leaseMs, keyring, keys: source } = parts
     this.#parts = parts
     this.namespace = namespace
     this.instanceId = uuidV7(runtime)
@@ -76,9 +84,18 @@ export class Vault implements SecretVault {
       state: this.#state,
       fleet: new Fleet(store, runtime, this.instanceId),
       onBeat: () => {
+        this.#reload.onBeat()
         this.#engine.rouse()
         this.#engine.wake()
       },
+    })
+    this.#reload = new KeyReload({
+      ...shared,
+      source,
+      keyring,
+      state: this.#state,
+      inFlight: () => Promise.allSettled(this.#inFlight),
+      follow: (options) => this.#membership.follow(options),
     })
     this.#log = new OperationLog(store)
     this.#engine = new RotationEngine({
@@ -100,6 +117,7 @@ export class Vault implements SecretVault {
   async open(deadline: Deadline): Promise<void> {
     try {
       await this.#membership.join(deadline.next())
+      this.#parts.keyWatch?.follow(() => this.#reload.due(() => this.reload()))
     } catch (error) {
       await this.close()
       throw error
@@ -195,10 +213,18 @@ export class Vault implements SecretVault {
 
   status(options: CallOptions = {}): Promise<VaultStatus> {
     return this.#call(() => {
-      const { store, keyring, runtime, namespace } = this.#parts
-      const sources = { store, keyring, runtime, namespace, instanceId: this.instanceId }
+      const { store, runtime, namespace, keyring, keyWatch } = this.#parts
+      const keyNotices = [...(keyWatch?.notices ?? []), ...this.#reload.notices]
+      const sources = { store, keyring, runtime, namespace, instanceId: this.instanceId, keyNotices }
       const deadline = new Deadline(runtime, options)
       return vaultStatus({ ...sources, state: this.#state, membership: this.#membership }, deadline)
+    })
+  }
+
+  reload(options: CallOptions = {}): Promise<ReloadResult> {
+    return this.#call(() => {
+      const deadline = new Deadline(this.#parts.runtime, options)
+      return this.#reload.run(() => deadline.next())
     })
   }
 
@@ -212,6 +238,8 @@ export class Vault implements SecretVault {
   }
 
   async #close(): Promise<void> {
+    this.#parts.keyWatch?.close()
+    this.#reload.stop()
     await this.#engine.stop()
     try {
       await this.#membership.leave()
