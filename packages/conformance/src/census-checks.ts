@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { SecretStore, StoredSecret } from '@talos/envelope'
+import type { CensusOptions, SecretStore, StoredSecret } from '@talos/envelope'
 import {
   create,
   createAll,
@@ -14,7 +14,7 @@ import {
 } from './records.ts'
 import type { StoreCheck } from './store-check.ts'
 
-/** Checks of CENSUS-1 and CENSUS-2. */
+/** Checks of CENSUS-1 to CENSUS-3. */
 export const CENSUS_CHECKS: readonly StoreCheck[] = [
   {
     clause: 'CENSUS-1',
@@ -94,6 +94,43 @@ export const CENSUS_CHECKS: readonly StoreCheck[] = [
         sorted(await store.census()),
         sorted(new Map([0, 1, 2].map((n) => [`v${n}`, records / 3]))),
       )
+    },
+  },
+  {
+    clause: 'CENSUS-3',
+    title: 'stops at a limit and one or not at all, and is exact up to it',
+    async run(context) {
+      const { store } = await context.open()
+      const guard = await openKeyring(store)
+      const records = new Map([
+        ['v1', 7],
+        ['v2', 3],
+        ['v3', 1],
+      ])
+      for (const [kekId, many] of records) {
+        const secrets = Array.from({ length: many }, (_, copy) => newSecret(`${kekId} ${copy}`, kekId))
+        await createAll(store, guard, secrets)
+      }
+      const limits: readonly Pick<CensusOptions, 'upTo' | 'upToOf'>[] = [
+        { upTo: 0 },
+        { upTo: 1 },
+        { upTo: 3 },
+        { upTo: 100 },
+        { upToOf: { v1: 2 } },
+        { upTo: 2, upToOf: { v1: 5, v9: 0 } },
+        { upTo: 5, upToOf: { v2: 0 } },
+      ]
+      for (const options of limits) {
+        const census = await store.census(options)
+        assert.deepEqual([...census.keys()].sort(), [...records.keys()])
+        for (const [kekId, many] of records) {
+          const limit = options.upToOf?.[kekId] ?? options.upTo ?? many
+          const counted = census.get(kekId)
+          const what = `${counted} counted of ${many} under ${kekId} with ${JSON.stringify(options)}`
+          assert.ok(counted === many || counted === Math.min(many, limit + 1), what)
+        }
+      }
+      assert.deepEqual(sorted(await store.census()), sorted(records))
     },
   },
 ]

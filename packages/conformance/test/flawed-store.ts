@@ -1,5 +1,6 @@
 import {
   type CallOptions,
+  type CensusOptions,
   type Change,
   isEnvelopeError,
   KEYRING_DOCUMENT,
@@ -92,6 +93,17 @@ class CensusKekByKek extends MemoryStore {
       if (records > 0) counts.set(kekId, records)
     }
     return counts
+  }
+}
+
+/** Does not tell that there are more than it has counted. */
+class CutsCensus extends MemoryStore {
+  override async census(options?: CensusOptions): Promise<ReadonlyMap<string, number>> {
+    const { upTo = Infinity, upToOf = {} } = options ?? {}
+    const counts = await super.census(options)
+    return new Map(
+      [...counts].map(([id, records]) => [id, Math.min(records, Math.max(1, upToOf[id] ?? upTo))]),
+    )
   }
 }
 
@@ -244,6 +256,7 @@ export const FLAWED_STORES: readonly FlawedStore[] = [
   { flaw: 'counts by a column of its own', clauses: ['CENSUS-1'], open: inMemory(CensusByColumn) },
   { flaw: 'counts one KEK after the other', clauses: ['CENSUS-2'], open: inMemory(CensusKekByKek) },
   { flaw: 'counts once and remembers', clauses: ['CENSUS-1', 'CENSUS-2'], open: inMemory(CachedCensus) },
+  { flaw: 'stops counting at the limit', clauses: ['CENSUS-3'], open: inMemory(CutsCensus) },
   { flaw: 'writes documents at any revision', clauses: ['DOC-1'], open: inMemory(Blind) },
   {
     flaw: 'empties documents instead of deleting them',

@@ -9,6 +9,14 @@ export interface CallOptions {
   readonly timeoutMs?: number
 }
 
+/** Options of a census. They are leave to count less; a store may ignore them. */
+export interface CensusOptions extends CallOptions {
+  /** Where counting may stop: see `[CENSUS-3]`. A whole number from 0. @defaultValue absent: every record is counted */
+  readonly upTo?: number
+  /** Where it may stop for single KEKs, by id. @defaultValue `upTo` for each */
+  readonly upToOf?: Readonly<Record<string, number>>
+}
+
 /** One stored secret. `wrap` is compared; `meta` and `sealed` are carried. */
 export interface StoredSecret {
   /** 1 to 512 bytes of UTF-8, no U+0000; compared byte for byte, never normalised or case-folded. */
@@ -152,8 +160,10 @@ export interface SecretStore {
    *
    * - `[CENSUS-1]` Counts every record by the KEK id inside its wrap text.
    * - `[CENSUS-2]` Authoritative for everything written before it began; `identify().level` says if not.
+   * - `[CENSUS-3]` Without `upTo` and `upToOf` every number is exact. With them a KEK that has more records than its limit may
+   *   get the limit and one instead of its number. Every other number stays exact: a KEK is left out only if it has none.
    */
-  census(options?: CallOptions): Promise<ReadonlyMap<string, number>>
+  census(options?: CensusOptions): Promise<ReadonlyMap<string, number>>
 
   /**
    * Reads one document, authoritatively.
