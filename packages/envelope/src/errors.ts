@@ -53,6 +53,8 @@ export const ERROR_CODES = {
     'A KEK is marked compromised. Replace the credentials under it, then say so with `acknowledgeCompromised`.',
   ERR_ADOPTION_REFUSED:
     'The keyring state cannot be made anew from these records. `reasons` say why. Nothing was changed.',
+  ERR_AUDIT_UNAVAILABLE:
+    'The audit trail could not be written, so the step was not begun. Nothing was changed; mend the sink, try again.',
   ERR_VAULT_CLOSED: 'The vault was closed. Open a new one.',
 }
 

@@ -56,7 +56,7 @@ export type VaultEvent =
   | {
       /** Background work met a fault and goes on trying, or a reload was refused and changed nothing. */
       readonly type: 'fault'
-      readonly during: 'heartbeat' | 'rotation' | 'reload'
+      readonly during: 'heartbeat' | 'rotation' | 'reload' | 'audit'
       /** The error's stable code, or `unexpected`. */
       readonly code: string
       readonly message: string

@@ -47,10 +47,13 @@ export type { Keyring } from './keyring/keyring.ts'
 export { OpenedKek } from './keyring/opened-kek.ts'
 export type { RemoteKek } from './keyring/remote-kek.ts'
 export type { RemoteKeks } from './keyring/remote-keks.ts'
+export type { AuditAction, AuditDetails, AuditEvent, AuditSink } from './lifecycle/audit.ts'
 export type { KekState } from './lifecycle/kek-state.ts'
 export type { WaitingFor, WaitingReason } from './lifecycle/promote.ts'
 export type { ReadinessReason } from './lifecycle/readiness.ts'
 export type { ReloadResult } from './lifecycle/reload.ts'
+export type { AuditPage, AuditRetention } from './lifecycle/store-audit.ts'
+export { StoreAudit } from './lifecycle/store-audit.ts'
 export type {
   RotationFailure,
   RotationOperation,

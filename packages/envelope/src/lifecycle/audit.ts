@@ -1,0 +1,314 @@
+import { isEnvelopeError, LifecycleError } from '../errors.ts'
+import type { EventListener } from '../events.ts'
+import { type Runtime, timestamp, uuidV7 } from '../runtime.ts'
+import type { CallOptions } from '../store/secret-store.ts'
+
+/** What was done. */
+export type AuditAction =
+  | 'promote'
+  | 'suspend'
+  | 'resume'
+  | 'retire'
+  | 'reactivate'
+  | 'adopt'
+  | 'confirm_store'
+  | 'mark_compromised'
+  | 'record_escrow'
+  | 'rotate'
+  | 'reload'
+
+/** Facts beside the fixed fields: at most 16, ids, counts and codes. Texts have at most 128 characters. */
+export type AuditDetails = Readonly<Record<string, string | number | boolean | null>>
+
+/** One line of the audit trail. Holds ids, counts and codes, and what an operator gave as reason; never content. */
+export interface AuditEvent {
+  /** UUIDv7 (RFC 9562): sorts by time, and tells an event that is written again from a new one. */
+  readonly id: string
+  /** When, by the clock of the process: RFC 3339, UTC. */
+  readonly at: string
+  readonly action: AuditAction
+  /**
+   * `intent` before the work. After it `done`, or `failed` with the error's stable code as `details.code`; both name the
+   * intent's id as `details.intentId`. An intent without either: the process died in between, or could not write it.
+   */
+  readonly phase: 'intent' | 'done' | 'failed'
+  readonly namespace: string
+  readonly instanceId: string
+  /** The process as operators know it, such as `web-1/4711`. */
+  readonly process: string
+  /** The KEK concerned; `null` where it is none or not one. */
+  readonly kekId: string | null
+  /** Of the keyring document: with `intent` the epoch that was seen, with `done` the one written; `null` where none. */
+  readonly epoch: number | null
+  /** What an operator gave as reason: at most 1,024 characters. */
+  readonly reason: string | null
+  /** Who asked, as the host named them: at most 256 characters. */
+  readonly actor: string | null
+  readonly details: AuditDetails
+}
+
+/** Where audit events go. */
+export interface AuditSink {
+  /**
+   * Keeps one event. It is kept for good when the promise fulfils; a rejection means that it may not be.
+   *
+   * The same event, by its `id`, may be given again after a rejection, also while the first call still runs. It is to be
+   * kept once.
+   *
+   * @param event - The event, frozen.
+   * @param options - When the caller gives up. It does so whether the sink heeds them or not.
+   */
+  append(event: AuditEvent, options?: CallOptions): Promise<void>
+}
+
+/** What is about to be done. */
+export interface AuditEntry {
+  readonly action: AuditAction
+  readonly kekId?: string | null
+  /** Epoch that the decision rests on. */
+  readonly epoch?: number | null
+  /** At most 1,024 characters, no control characters. */
+  readonly reason?: string | null | undefined
+  /** At most 256 characters, no control characters. */
+  readonly actor?: string | null | undefined
+  readonly details?: AuditDetails
+}
+
+/** What came of it. */
+export interface AuditOutcome {
+  /** Epoch of the keyring document that was written. */
+  readonly epoch?: number
+  /** Where the entry could not know it. */
+  readonly kekId?: string
+  /** Added to those of the entry. */
+  readonly details?: AuditDetails
+}
+
+/** Whether the work may be done without a record of it: `destructive` never, `routine` always. */
+export type AuditMode = 'destructive' | 'routine'
+
+/** A piece of work. Gives `note` what came of it; several calls add up. */
+export type AuditedWork<T> = (note: (outcome: AuditOutcome) => void) => Promise<T>
+
+/** Records intent and outcome around what changes the state of a keyring domain. */
+export interface AuditTrail {
+  /**
+   * Does a piece of work and records it.
+   *
+   * `destructive`: the work is not begun unless its intent is kept. `routine`, such as a rotation or a promotion by itself:
+   * the sink never stops or delays the work. An event that could not be written is told as a `fault` event and waits in
+   * memory, together with at most 99 others, for the next event or `flush`.
+   *
+   * @param entry - What is about to be done.
+   * @param mode - Whether the work may be done without a record of it.
+   * @param work - The work.
+   * @param options - When to give up writing the intent. @defaultValue 10 s
+   * @returns What the work returned, also when its outcome could not be written.
+   * @throws TypeError for a reason or an actor that is too long or holds control characters. The work was not begun.
+   * @throws LifecycleError `ERR_AUDIT_UNAVAILABLE`: the intent of a destructive step could not be written, and the work was
+   * not begun.
+   */
+  around<T>(entry: AuditEntry, mode: AuditMode, work: AuditedWork<T>, options?: CallOptions): Promise<T>
+  /** Tries once more to write what waits. Never rejects; without anything waiting it asks nobody. */
+  flush(): Promise<void>
+}
+
+/** What a trail is made of. */
+export interface AuditTrailParts {
+  readonly sink: AuditSink
+  readonly runtime: Runtime
+  readonly namespace: string
+  readonly instanceId: string
+  /** Hears faults of the sink. Must not throw. */
+  readonly emit: EventListener
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000
+const MOST_WAITING = 100
+const MOST_DETAILS = 16
+const REASON_CHARACTERS = 1_024
+const ACTOR_CHARACTERS = 256
+/** Of texts that the engine gives. Together with the others an event stays below 16 KiB of UTF-8. */
+const OWN_CHARACTERS = 128
+/** Controls, line separators and what changes the direction of text: with these a line can pose as another one. */
+const UNFIT = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
+
+/** Makes the audit trail of one instance. */
+export function auditTrail(parts: AuditTrailParts): AuditTrail {
+  const { sink, runtime, emit } = parts
+  const who = {
+    namespace: fit(parts.namespace),
+    instanceId: parts.instanceId,
+    process: fit(runtime.processName),
+  }
+  const waiting: AuditEvent[] = []
+  let draining: Promise<void> | null = null
+
+  const write = (event: AuditEvent, { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: CallOptions = {}) =>
+    new Promise<void>((resolve, reject) => {
+      const ending = new AbortController()
+      const tidy = (): void => {
+        timer.cancel()
+        signal?.removeEventListener('abort', giveUp)
+      }
+      const giveUp = (): void => {
+        tidy()
+        ending.abort()
+        reject(new LifecycleError('ERR_AUDIT_UNAVAILABLE', 'The audit sink was not waited for any longer.'))
+      }
+      const timer = runtime.timer(giveUp, timeoutMs)
+      signal?.addEventListener('abort', giveUp)
+      if (signal?.aborted === true) return giveUp()
+      // What a sink throws before it returns a promise counts like a rejection.
+      Promise.resolve()
+        .then(() => sink.append(event, { signal: ending.signal, timeoutMs }))
+        .finally(tidy)
+        .then(resolve, reject)
+    })
+
+  const fault = (event: AuditEvent, code: string, what: string): void => {
+    const message = `The audit event "${event.phase}" of ${concerning(event)} ${what}.`
+    emit({ type: 'fault', during: 'audit', code, message })
+  }
+
+  const writeWaiting = async (): Promise<void> => {
+    let told = false
+    for (const event of [...waiting]) {
+      try {
+        await write(event)
+        waiting.splice(waiting.indexOf(event), 1)
+      } catch (error) {
+        if (!told) fault(event, codeOf(error), 'could not be written and waits in memory')
+        told = true
+        // An outage meets every event. Anything else may be about this one, and holds up none behind it.
+        if (isEnvelopeError(error)) return
+      }
+    }
+  }
+
+  const flush = async (): Promise<void> => {
+    if (waiting.length === 0) return
+    draining ??= Promise.resolve()
+      .then(writeWaiting)
+      .finally(() => {
+        draining = null
+      })
+    await draining
+  }
+
+  const enqueue = async (event: AuditEvent): Promise<void> => {
+    if (waiting.length >= MOST_WAITING) {
+      fault(
+        event,
+        'ERR_AUDIT_UNAVAILABLE',
+        `is lost: ${MOST_WAITING} others wait already. See that the audit sink works`,
+      )
+      return
+    }
+    waiting.push(event)
+    // A pass that is under way may have begun without this event.
+    await draining
+    await flush()
+  }
+
+  const record = (
+    { action, kekId = null, reason = null, actor = null, details = {} }: AuditEntry,
+    phase: AuditEvent['phase'],
+    epoch: number | null,
+  ): AuditEvent =>
+    Object.freeze({
+      id: uuidV7(runtime),
+      at: timestamp(runtime),
+      action,
+      phase,
+      ...who,
+      kekId: kekId === null ? null : fit(kekId),
+      epoch,
+      reason,
+      actor,
+      details: fitDetails(details),
+    })
+
+  return {
+    flush,
+    async around<T>(entry: AuditEntry, mode: AuditMode, work: AuditedWork<T>, options?: CallOptions) {
+      checkText('reason', entry.reason, REASON_CHARACTERS)
+      checkText('actor', entry.actor, ACTOR_CHARACTERS)
+      const intent = record(entry, 'intent', entry.epoch ?? null)
+      const finish = (phase: 'done' | 'failed', noted: AuditOutcome, own: AuditDetails): Promise<void> => {
+        const details = { ...entry.details, ...noted.details, intentId: intent.id, ...own }
+        const outcome = { ...entry, kekId: noted.kekId ?? intent.kekId, details }
+        const written = enqueue(record(outcome, phase, noted.epoch ?? null))
+        return mode === 'destructive' ? written : Promise.resolve()
+      }
+      if (mode === 'routine') {
+        void enqueue(intent)
+      } else {
+        await flush()
+        try {
+          await write(intent, options)
+        } catch (error) {
+          // The sink may have kept the intent all the same: whoever reads it is told that nothing followed.
+          void finish('failed', {}, { code: 'ERR_AUDIT_UNAVAILABLE' })
+          throw unavailable(intent, error)
+        }
+      }
+      let noted: AuditOutcome = {}
+      const note = (more: AuditOutcome): void => {
+        noted = { ...noted, ...more, details: { ...noted.details, ...more.details } }
+      }
+      let result: T
+      try {
+        result = await work(note)
+      } catch (error) {
+        await finish('failed', noted, { code: codeOf(error) })
+        throw error
+      }
+      await finish('done', noted, {})
+      return result
+    },
+  }
+}
+
+function codeOf(error: unknown): string {
+  return isEnvelopeError(error) ? error.code : 'unexpected'
+}
+
+function concerning({ action, kekId }: AuditEvent): string {
+  return kekId === null ? `"${action}"` : `"${action}" of KEK "${kekId}"`
+}
+
+function unavailable(intent: AuditEvent, cause: unknown): LifecycleError {
+  const message =
+    `The audit trail could not be written (${codeOf(cause)}), so ${concerning(intent)} was not begun and nothing was ` +
+    'changed. See that the audit sink works, then try again.'
+  return new LifecycleError('ERR_AUDIT_UNAVAILABLE', message, { retryable: true, cause })
+}
+
+/** What somebody gave is refused when it does not fit, never altered: it may be asked for in evidence. */
+function checkText(what: string, text: unknown, most: number): void {
+  if (text === undefined || text === null) return
+  if (typeof text !== 'string' || text.length > most || text.search(UNFIT) !== -1) {
+    throw new TypeError(
+      `${what} is a text of at most ${most.toLocaleString('en')} characters, without control characters.`,
+    )
+  }
+}
+
+/** What the engine gives is made to fit: it must not keep a promotion from being recorded. */
+function fit(text: string): string {
+  return text
+    .slice(0, OWN_CHARACTERS)
+    .replace(UNFIT, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
+    .slice(0, OWN_CHARACTERS)
+    .toWellFormed()
+}
+
+function fitDetails(details: AuditDetails): AuditDetails {
+  const pairs = Object.entries(details).slice(-MOST_DETAILS)
+  return Object.freeze(
+    Object.fromEntries(
+      pairs.map(([name, value]) => [fit(name), typeof value === 'string' ? fit(value) : value]),
+    ),
+  )
+}
