@@ -48,6 +48,8 @@ export { OpenedKek } from './keyring/opened-kek.ts'
 export type { RemoteKek } from './keyring/remote-kek.ts'
 export type { RemoteKeks } from './keyring/remote-keks.ts'
 export type { AuditAction, AuditDetails, AuditEvent, AuditSink } from './lifecycle/audit.ts'
+export type { FleetRole } from './lifecycle/fleet.ts'
+export type { InstanceKek, InstanceStatus, KekHolding } from './lifecycle/fleet-agreement.ts'
 export type { KekState } from './lifecycle/kek-state.ts'
 export type { WaitingFor, WaitingReason } from './lifecycle/promote.ts'
 export type { ReadinessReason } from './lifecycle/readiness.ts'
@@ -95,6 +97,7 @@ export type {
   RotateResult,
   SecretEntry,
   SecretVault,
+  StatusCounts,
   VaultStatus,
   VaultView,
 } from './vault/secret-vault.ts'

@@ -4,7 +4,7 @@ import type { KeyringReader } from '../keyring/held-keyring.ts'
 import { isTested, testRemoteKek } from '../keyring/remote-kek.ts'
 import { type Runtime, type Timer, timestamp } from '../runtime.ts'
 import type { CallOptions, Page, SecretHeader, SecretStore } from '../store/secret-store.ts'
-import type { Fleet, HeldKek, InstanceReport } from './fleet.ts'
+import { type Fleet, type HeldKek, heldBy, type InstanceReport, liveReports, type Sighting } from './fleet.ts'
 import { firstDocument, madeCurrent } from './keyring-changes.ts'
 import { currentKekId, kekEntry } from './keyring-document.ts'
 import type { KeyringSnapshot, KeyringState } from './keyring-state.ts'
@@ -37,6 +37,13 @@ export interface MembershipOptions {
 /** A wished KEK on its way to become current. */
 export interface PendingPromotion extends PromotionOutlook {
   readonly kekId: string
+}
+
+/** The fleet at one look, and what it says of promotions. */
+export interface FleetSurvey {
+  readonly fleet: readonly Sighting[]
+  readonly pending: PendingPromotion | null
+  readonly verdict: PromotionVerdict
 }
 
 /** Heartbeats before a KEK that is missing and still in use is asked for in the store again. */
@@ -104,18 +111,23 @@ export class Membership {
     await this.#with.fleet.goodbye({})
   }
 
+  /** Looks at the whole fleet, once for everything that rests on it. */
+  async survey(options: CallOptions): Promise<FleetSurvey> {
+    const fleet = await this.#with.fleet.all(options)
+    const live = liveReports(fleet)
+    return { fleet, pending: this.#pendingAmong(live), verdict: this.#verdictAmong(live) }
+  }
+
   /**
    * What rule P says of this instance's own wish. One that came true while this instance ran is fulfilled for good: after the
    * next promotion it is an old configuration, not a wish to go back.
    */
   async verdict(options: CallOptions): Promise<PromotionVerdict> {
     const { state, keyring, fleet } = this.#with
-    const kek = keyring.get(keyring.wishedKekId)
-    const snapshot = state.snapshot
-    if (snapshot === null || kek === undefined || this.#fulfilledWish === kek.id) return { kind: 'current' }
+    const document = state.snapshot?.document
     // Only an id that was never promoted has to wait for others.
-    const live = kekEntry(snapshot.document, kek.id) === undefined ? await fleet.live(options) : []
-    return checkPromotion(kek, snapshot.document, live)
+    const isNew = document !== undefined && kekEntry(document, keyring.wishedKekId) === undefined
+    return this.#verdictAmong(isNew ? await fleet.live(options) : [])
   }
 
   /**
@@ -123,15 +135,7 @@ export class Membership {
    * an operator the same answer.
    */
   async pending(options: CallOptions): Promise<PendingPromotion | null> {
-    const snapshot = this.#with.state.snapshot
-    if (snapshot === null) return null
-    const live = await this.#with.fleet.live(options)
-    const wishes = pendingWishes(snapshot.document, live)
-    const wish = wishes.find(({ id }) => id === this.#with.keyring.wishedKekId) ?? wishes[0]
-    if (wish === undefined) return null
-    const verdict = checkPromotion(wish, snapshot.document, live)
-    if (verdict.kind === 'blocked' || verdict.kind === 'current') return null
-    return { kekId: wish.id, wished: true, waitingFor: verdict.kind === 'waiting' ? verdict.waitingFor : [] }
+    return this.#pendingAmong(await this.#with.fleet.live(options))
   }
 
   /** What the promotion of one KEK looks like from here. */
@@ -151,7 +155,7 @@ export class Membership {
     const live = await fleet.live(options)
     const holdsBound = (report: InstanceReport, kekId: string): boolean => {
       const bound = state.snapshot === null ? undefined : kekEntry(state.snapshot.document, kekId)
-      const held = Object.hasOwn(report.keks, kekId) ? report.keks[kekId] : undefined
+      const held = heldBy(report, kekId)
       return held !== undefined && held.fingerprint === bound?.fingerprint
     }
     return live.some(
@@ -163,6 +167,32 @@ export class Membership {
   assess(census: ReadonlyMap<string, number>): void {
     this.#inUse = new Set([...census].filter(([, count]) => count > 0).map(([id]) => id))
     this.#concludeReadiness()
+  }
+
+  #pendingAmong(live: readonly InstanceReport[]): PendingPromotion | null {
+    const snapshot = this.#with.state.snapshot
+    if (snapshot === null) return null
+    const wishes = pendingWishes(snapshot.document, live)
+    const wish = wishes.find(({ id }) => id === this.#with.keyring.wishedKekId) ?? wishes[0]
+    if (wish === undefined) return null
+    const verdict = checkPromotion(wish, snapshot.document, live)
+    if (verdict.kind === 'blocked' || verdict.kind === 'current') return null
+    return { kekId: wish.id, wished: true, waitingFor: verdict.kind === 'waiting' ? verdict.waitingFor : [] }
+  }
+
+  #verdictAmong(live: readonly InstanceReport[]): PromotionVerdict {
+    const { state, keyring, fleet } = this.#with
+    const kek = keyring.get(keyring.wishedKekId)
+    const snapshot = state.snapshot
+    if (snapshot === null || kek === undefined || this.#fulfilledWish === kek.id) return { kind: 'current' }
+    if (fleet.role === 'member') return checkPromotion(kek, snapshot.document, live)
+    const isNew = kekEntry(snapshot.document, kek.id) === undefined
+    if (!isNew || pendingWishes(snapshot.document, live).some(({ id }) => id === kek.id))
+      return { kind: 'current' }
+    const reason =
+      `KEK "${kek.id}" is wished by no live member of the fleet, and this instance, opened with fleet: '${fleet.role}', ` +
+      `promotes nothing by itself. Promote it with vault.keks.promote('${kek.id}'), or name the current KEK as current here.`
+    return { kind: 'blocked', reasons: [reason] }
   }
 
   #schedule(): void {
@@ -220,7 +250,8 @@ export class Membership {
   }
 
   async #pursueWish(basis: KeyringSnapshot, options: CallOptions): Promise<void> {
-    const { store, keyring, state, runtime, emit } = this.#with
+    const { store, keyring, state, runtime, emit, fleet } = this.#with
+    if (fleet.role !== 'member') return
     const verdict = await this.verdict(options)
     const kek = keyring.get(keyring.wishedKekId)
     const waiting = verdict.kind === 'waiting' ? verdict.waitingFor.length : 0

@@ -2,6 +2,7 @@ import type { EventListener } from '../events.ts'
 import { MAX_VALUE_BYTES } from '../format/envelope-v2.ts'
 import { HeldKeyring } from '../keyring/held-keyring.ts'
 import type { KeySource } from '../keyring/key-source.ts'
+import { type FleetRole, MOST_LEASE_MS } from '../lifecycle/fleet.ts'
 import { KeyWatch } from '../lifecycle/key-watch.ts'
 import { checkLocalKeks } from '../lifecycle/self-tests.ts'
 import type { Runtime } from '../runtime.ts'
@@ -33,6 +34,18 @@ export interface OpenVaultOptions extends CallOptions {
    * @defaultValue true
    */
   readonly watchKeys?: boolean
+  /**
+   * How this instance takes part in the fleet. Whatever it is, it reads and writes secrets and may begin an empty store.
+   *
+   * - `member`, for services: it reports what it holds, promotes the KEK it wishes, and promotions wait for it.
+   * - `observer`, for command lines and dashboards: it reports itself and is never waited for. It promotes nothing by itself.
+   * - `none`, for functions that are frozen between requests: it writes no report, so that nobody waits for it or even sees
+   *   it. It promotes nothing by itself: where every instance is one of these, a KEK becomes current by
+   *   `vault.keks.promote`. Give all of them the new KEK before that, and take the old one away only when none needs it.
+   *
+   * @defaultValue member
+   */
+  readonly fleet?: FleetRole
   /** Hears what happens in the background. @defaultValue nobody */
   readonly onEvent?: EventListener
   /** Clocks, timers and the process's name in messages to operators; for tests and simulators. @defaultValue the process's */
@@ -41,6 +54,7 @@ export interface OpenVaultOptions extends CallOptions {
 
 const DEFAULT_MAX_VALUE_BYTES = 65_536
 const DEFAULT_LEASE_MS = 15_000
+const FLEET_ROLES: readonly FleetRole[] = ['member', 'observer', 'none']
 
 /**
  * Opens the secrets of one keyring domain: loads and tests the KEKs, registers this instance, reads the keyring document (and
@@ -60,9 +74,15 @@ const DEFAULT_LEASE_MS = 15_000
  */
 export async function openVault(options: OpenVaultOptions): Promise<SecretVault> {
   checkNamespace(options.namespace)
-  const { maxValueBytes = DEFAULT_MAX_VALUE_BYTES, leaseMs = DEFAULT_LEASE_MS, keys } = options
+  const {
+    maxValueBytes = DEFAULT_MAX_VALUE_BYTES,
+    leaseMs = DEFAULT_LEASE_MS,
+    fleet = 'member',
+    keys,
+  } = options
   checkWhole('maxValueBytes', maxValueBytes, 1, MAX_VALUE_BYTES)
-  checkWhole('leaseMs', leaseMs, 100, 600_000)
+  checkWhole('leaseMs', leaseMs, 100, MOST_LEASE_MS)
+  if (!FLEET_ROLES.includes(fleet)) throw new TypeError(`fleet is one of ${FLEET_ROLES.join(', ')}.`)
   if (typeof keys?.load !== 'function')
     throw new TypeError('keys is a key source, such as environmentKeys().')
   if (typeof options.store?.writeDocument !== 'function') throw new TypeError('store is a SecretStore.')
@@ -73,7 +93,7 @@ export async function openVault(options: OpenVaultOptions): Promise<SecretVault>
     const loaded = await keys.load(options.signal === undefined ? {} : { signal: options.signal })
     checkLocalKeks(loaded)
     const keyring = new HeldKeyring(loaded)
-    const vault = new Vault({ ...options, ...watch, maxValueBytes, leaseMs, runtime, keyring })
+    const vault = new Vault({ ...options, ...watch, maxValueBytes, leaseMs, fleet, runtime, keyring })
     await vault.open(deadline)
     return vault
   } catch (error) {

@@ -1,4 +1,5 @@
 import type { ImportKey } from '../keyring/import-keys.ts'
+import type { InstanceStatus } from '../lifecycle/fleet-agreement.ts'
 import type { KekState } from '../lifecycle/kek-state.ts'
 import type { WaitingFor } from '../lifecycle/promote.ts'
 import type { ReadinessReason } from '../lifecycle/readiness.ts'
@@ -127,6 +128,18 @@ export interface KekStatus {
   readonly records: number
 }
 
+/** The census of a status. Its numbers are exact up to 100,000 under one KEK, and up to 10,000 under the target. */
+export interface StatusCounts {
+  /** `advisory` where the store may lose what it acknowledged: a 0 is then no proof. */
+  readonly level: 'strong' | 'advisory'
+  /** When it began: RFC 3339 UTC. */
+  readonly asOf: string
+  /** Records under all KEKs. */
+  readonly records: number
+  /** The KEKs that have at least as many records as is told. While there is one, `records` is a lower bound too. */
+  readonly atLeast: readonly string[]
+}
+
 /** What `status` answers: readiness, the promotion that waits, and the records under each KEK. */
 export interface VaultStatus {
   readonly ready: boolean
@@ -148,10 +161,12 @@ export interface VaultStatus {
   readonly notices: readonly string[]
   readonly loadedKekIds: readonly string[]
   readonly keks: readonly KekStatus[]
-  /** Records under each known KEK other than the target, 0 included. Exact at `counts.asOf`. */
+  /** Records under each KEK other than the target that is not retired, 0 included. A 0 is always exact; see `counts`. */
   readonly staleCounts: Readonly<Record<string, number>>
-  /** A census made for this answer; `asOf` is when it began, RFC 3339 UTC. */
-  readonly counts: { readonly level: 'strong' | 'advisory'; readonly asOf: string; readonly records: number }
+  /** A census made for this answer, and how far its numbers reach: here, in `staleCounts` and in `keks`. */
+  readonly counts: StatusCounts
+  /** Every instance that is live or fell silent, compared with the keyring document. Instances with `fleet: 'none'` are in none. */
+  readonly fleet: readonly InstanceStatus[]
 }
 
 /** The secrets of a vault through another view of its store; see {@link SecretVault.within}. */

@@ -1,4 +1,5 @@
 import type { KeyringReader } from '../keyring/held-keyring.ts'
+import { agreement } from '../lifecycle/fleet-agreement.ts'
 import { currentKekId, kekEntry } from '../lifecycle/keyring-document.ts'
 import type { KeyringState } from '../lifecycle/keyring-state.ts'
 import type { Membership } from '../lifecycle/membership.ts'
@@ -20,22 +21,35 @@ export interface StatusSources {
   readonly keyNotices: readonly string[]
 }
 
+/** Where a status stops counting: more records than this under one KEK lead to the same next step. */
+const MOST_COUNTED = 100_000
+/** The same for the target: its number decides nothing, and nearly everything is under it. */
+const MOST_COUNTED_OF_TARGET = 10_000
+
 /** Looks at the store and puts together what an operator asks. */
 export async function vaultStatus(sources: StatusSources, deadline: Deadline): Promise<VaultStatus> {
   const { store, state, membership, keyring, runtime } = sources
   const snapshot = await state.refresh(deadline.next())
-  const pending = await membership.pending(deadline.next())
-  const verdict = await membership.verdict(deadline.next())
-  const { level } = await store.identify(deadline.next())
-  const asOf = timestamp(runtime)
-  const census = await store.census(deadline.next())
-  membership.assess(census)
-  const reasons = membership.reasons
+  const { fleet, pending, verdict } = await membership.survey(deadline.next())
   const current = snapshot === null ? null : currentKekId(snapshot.document)
   const target = pending?.kekId ?? current
+  const asOf = timestamp(runtime)
+  const upToOf = target === null ? {} : { [target]: MOST_COUNTED_OF_TARGET }
+  const [{ level }, census] = await Promise.all([
+    store.identify(deadline.next()),
+    store.census({ ...deadline.next(), upTo: MOST_COUNTED, upToOf }),
+  ])
+  membership.assess(census)
+  const reasons = membership.reasons
   const keks = kekStatuses(sources, census)
-  const stale = new Set([...keks.map(({ id }) => id), ...census.keys()])
+  const stale = new Set([
+    ...keks.filter(({ state: of }) => of !== 'retired').map(({ id }) => id),
+    ...census.keys(),
+  ])
   if (target !== null) stale.delete(target)
+  const cutOff = ([id, count]: readonly [string, number]): boolean =>
+    count === (upToOf[id] ?? MOST_COUNTED) + 1
+  const atLeast = [...census].filter(cutOff).map(([id]) => id)
   return {
     ready: reasons.length === 0,
     reasons,
@@ -55,7 +69,16 @@ export async function vaultStatus(sources: StatusSources, deadline: Deadline): P
     loadedKekIds: keyring.ids,
     keks,
     staleCounts: Object.fromEntries([...stale].sort().map((id) => [id, census.get(id) ?? 0])),
-    counts: { level, asOf, records: [...census.values()].reduce((sum, count) => sum + count, 0) },
+    counts: {
+      level,
+      asOf,
+      records: [...census.values()].reduce((sum, count) => sum + count, 0),
+      atLeast: atLeast.sort(),
+    },
+    fleet: agreement(snapshot?.document ?? null, fleet, [
+      ...(current === null ? [] : [current]),
+      ...census.keys(),
+    ]),
   }
 }
 

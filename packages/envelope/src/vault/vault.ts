@@ -4,7 +4,7 @@ import type { EventListener } from '../events.ts'
 import type { HeldKeyring } from '../keyring/held-keyring.ts'
 import { checkImportKeys } from '../keyring/import-keys.ts'
 import type { KeySource } from '../keyring/key-source.ts'
-import { Fleet } from '../lifecycle/fleet.ts'
+import { Fleet, type FleetRole } from '../lifecycle/fleet.ts'
 import type { KeyWatch } from '../lifecycle/key-watch.ts'
 import { currentKekId } from '../lifecycle/keyring-document.ts'
 import { KeyringState } from '../lifecycle/keyring-state.ts'
@@ -44,6 +44,7 @@ export interface VaultParts {
   readonly namespace: string
   readonly maxValueBytes: number
   readonly leaseMs: number
+  readonly fleet: FleetRole
   readonly onEvent?: EventListener
   readonly runtime: Runtime
   readonly keys: KeySource
@@ -82,7 +83,7 @@ export class Vault implements SecretVault {
       keyring,
       mayWrap: keys.mayWrap,
       state: this.#state,
-      fleet: new Fleet(store, runtime, this.instanceId),
+      fleet: new Fleet(store, runtime, this.instanceId, parts.fleet),
       onBeat: () => {
         this.#reload.onBeat()
         this.#engine.rouse()
@@ -190,7 +191,7 @@ export class Vault implements SecretVault {
       if (snapshot === null) throw new LifecycleError('ERR_KEYRING_STATE_LOST', STATE_LOST_MESSAGE)
       const verdict = await this.#membership.verdict(deadline.next())
       if (verdict.kind === 'blocked') {
-        const message = `The KEK this instance wishes can never become current. ${verdict.reasons.join(' ')}`
+        const message = `The KEK this instance wishes does not become current. ${verdict.reasons.join(' ')}`
         throw new LifecycleError('ERR_PROMOTION_BLOCKED', message, { reasons: verdict.reasons })
       }
       const pending = await this.#membership.pending(deadline.next())
