@@ -2,6 +2,7 @@ import { isEnvelopeError, LifecycleError } from '../errors.ts'
 import type { EventListener } from '../events.ts'
 import { type Runtime, timestamp, uuidV7 } from '../runtime.ts'
 import type { CallOptions } from '../store/secret-store.ts'
+import { checkAuditText, fit, fitDetails } from './audit-text.ts'
 
 /** What was done. */
 export type AuditAction =
@@ -125,13 +126,8 @@ export interface AuditTrailParts {
 
 const DEFAULT_TIMEOUT_MS = 10_000
 const MOST_WAITING = 100
-const MOST_DETAILS = 16
 const REASON_CHARACTERS = 1_024
 const ACTOR_CHARACTERS = 256
-/** Of texts that the engine gives. Together with the others an event stays below 16 KiB of UTF-8. */
-const OWN_CHARACTERS = 128
-/** Controls, line separators and what changes the direction of text: with these a line can pose as another one. */
-const UNFIT = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
 
 /** Makes the audit trail of one instance. */
 export function auditTrail(parts: AuditTrailParts): AuditTrail {
@@ -141,30 +137,8 @@ export function auditTrail(parts: AuditTrailParts): AuditTrail {
     instanceId: parts.instanceId,
     process: fit(runtime.processName),
   }
-  const waiting: AuditEvent[] = []
+  const waiting = new Set<AuditEvent>()
   let draining: Promise<void> | null = null
-
-  const write = (event: AuditEvent, { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: CallOptions = {}) =>
-    new Promise<void>((resolve, reject) => {
-      const ending = new AbortController()
-      const tidy = (): void => {
-        timer.cancel()
-        signal?.removeEventListener('abort', giveUp)
-      }
-      const giveUp = (): void => {
-        tidy()
-        ending.abort()
-        reject(new LifecycleError('ERR_AUDIT_UNAVAILABLE', 'The audit sink was not waited for any longer.'))
-      }
-      const timer = runtime.timer(giveUp, timeoutMs)
-      signal?.addEventListener('abort', giveUp)
-      if (signal?.aborted === true) return giveUp()
-      // What a sink throws before it returns a promise counts like a rejection.
-      Promise.resolve()
-        .then(() => sink.append(event, { signal: ending.signal, timeoutMs }))
-        .finally(tidy)
-        .then(resolve, reject)
-    })
 
   const fault = (event: AuditEvent, code: string, what: string): void => {
     const message = `The audit event "${event.phase}" of ${concerning(event)} ${what}.`
@@ -175,8 +149,8 @@ export function auditTrail(parts: AuditTrailParts): AuditTrail {
     let told = false
     for (const event of [...waiting]) {
       try {
-        await write(event)
-        waiting.splice(waiting.indexOf(event), 1)
+        await within(runtime, {}, (options) => sink.append(event, options))
+        waiting.delete(event)
       } catch (error) {
         if (!told) fault(event, codeOf(error), 'could not be written and waits in memory')
         told = true
@@ -187,7 +161,7 @@ export function auditTrail(parts: AuditTrailParts): AuditTrail {
   }
 
   const flush = async (): Promise<void> => {
-    if (waiting.length === 0) return
+    if (waiting.size === 0) return
     draining ??= Promise.resolve()
       .then(writeWaiting)
       .finally(() => {
@@ -197,18 +171,15 @@ export function auditTrail(parts: AuditTrailParts): AuditTrail {
   }
 
   const enqueue = async (event: AuditEvent): Promise<void> => {
-    if (waiting.length >= MOST_WAITING) {
-      fault(
-        event,
-        'ERR_AUDIT_UNAVAILABLE',
-        `is lost: ${MOST_WAITING} others wait already. See that the audit sink works`,
-      )
-      return
-    }
-    waiting.push(event)
+    waiting.add(event)
     // A pass that is under way may have begun without this event.
     await draining
     await flush()
+    // The newest goes: the first that waited is about something that was done before the outage.
+    if (![...waiting].slice(MOST_WAITING).includes(event)) return
+    waiting.delete(event)
+    const others = `${MOST_WAITING} others wait already`
+    fault(event, 'ERR_AUDIT_UNAVAILABLE', `is lost, since ${others}. See that the audit sink works`)
   }
 
   const record = (
@@ -231,22 +202,25 @@ export function auditTrail(parts: AuditTrailParts): AuditTrail {
 
   return {
     flush,
-    async around<T>(entry: AuditEntry, mode: AuditMode, work: AuditedWork<T>, options?: CallOptions) {
-      checkText('reason', entry.reason, REASON_CHARACTERS)
-      checkText('actor', entry.actor, ACTOR_CHARACTERS)
+    async around<T>(entry: AuditEntry, mode: AuditMode, work: AuditedWork<T>, options: CallOptions = {}) {
+      checkAuditText('reason', entry.reason, REASON_CHARACTERS)
+      checkAuditText('actor', entry.actor, ACTOR_CHARACTERS)
       const intent = record(entry, 'intent', entry.epoch ?? null)
       const finish = (phase: 'done' | 'failed', noted: AuditOutcome, own: AuditDetails): Promise<void> => {
         const details = { ...entry.details, ...noted.details, intentId: intent.id, ...own }
         const outcome = { ...entry, kekId: noted.kekId ?? intent.kekId, details }
         const written = enqueue(record(outcome, phase, noted.epoch ?? null))
-        return mode === 'destructive' ? written : Promise.resolve()
+        // What was done is done: its caller waits for a sink that is silent, but not for long.
+        return mode === 'routine' ? Promise.resolve() : within(runtime, {}, () => written).catch(() => {})
       }
       if (mode === 'routine') {
         void enqueue(intent)
       } else {
-        await flush()
         try {
-          await write(intent, options)
+          await within(runtime, options, async (call) => {
+            await flush()
+            if (!call.signal.aborted) await sink.append(intent, call)
+          })
         } catch (error) {
           // The sink may have kept the intent all the same: whoever reads it is told that nothing followed.
           void finish('failed', {}, { code: 'ERR_AUDIT_UNAVAILABLE' })
@@ -270,6 +244,34 @@ export function auditTrail(parts: AuditTrailParts): AuditTrail {
   }
 }
 
+/** Gives a call up when its time is over, whether it heeds its signal or not. */
+function within(
+  runtime: Runtime,
+  { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: CallOptions,
+  call: (options: { readonly signal: AbortSignal; readonly timeoutMs: number }) => Promise<void>,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const ending = new AbortController()
+    const tidy = (): void => {
+      timer.cancel()
+      signal?.removeEventListener('abort', giveUp)
+    }
+    const giveUp = (): void => {
+      tidy()
+      ending.abort()
+      reject(new LifecycleError('ERR_AUDIT_UNAVAILABLE', 'The audit sink was not waited for any longer.'))
+    }
+    const timer = runtime.timer(giveUp, timeoutMs)
+    signal?.addEventListener('abort', giveUp)
+    if (signal?.aborted === true) return giveUp()
+    // What a sink throws before it returns a promise counts like a rejection.
+    Promise.resolve()
+      .then(() => call({ signal: ending.signal, timeoutMs }))
+      .finally(tidy)
+      .then(resolve, reject)
+  })
+}
+
 function codeOf(error: unknown): string {
   return isEnvelopeError(error) ? error.code : 'unexpected'
 }
@@ -283,32 +285,4 @@ function unavailable(intent: AuditEvent, cause: unknown): LifecycleError {
     `The audit trail could not be written (${codeOf(cause)}), so ${concerning(intent)} was not begun and nothing was ` +
     'changed. See that the audit sink works, then try again.'
   return new LifecycleError('ERR_AUDIT_UNAVAILABLE', message, { retryable: true, cause })
-}
-
-/** What somebody gave is refused when it does not fit, never altered: it may be asked for in evidence. */
-function checkText(what: string, text: unknown, most: number): void {
-  if (text === undefined || text === null) return
-  if (typeof text !== 'string' || text.length > most || text.search(UNFIT) !== -1) {
-    throw new TypeError(
-      `${what} is a text of at most ${most.toLocaleString('en')} characters, without control characters.`,
-    )
-  }
-}
-
-/** What the engine gives is made to fit: it must not keep a promotion from being recorded. */
-function fit(text: string): string {
-  return text
-    .slice(0, OWN_CHARACTERS)
-    .replace(UNFIT, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
-    .slice(0, OWN_CHARACTERS)
-    .toWellFormed()
-}
-
-function fitDetails(details: AuditDetails): AuditDetails {
-  const pairs = Object.entries(details).slice(-MOST_DETAILS)
-  return Object.freeze(
-    Object.fromEntries(
-      pairs.map(([name, value]) => [fit(name), typeof value === 'string' ? fit(value) : value]),
-    ),
-  )
 }
