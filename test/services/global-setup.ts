@@ -2,10 +2,12 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TestProject } from 'vitest/node'
+import { DynamodbLocal } from './dynamodb-local.ts'
 import { MariadbServer } from './mariadb-server.ts'
 import { PgBouncer } from './pgbouncer.ts'
 import { PostgresServer } from './postgres-server.ts'
 import { debianPostgres, npmPostgres } from './programs.ts'
+import { RedisCluster, RedisServer } from './redis-server.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -55,6 +57,12 @@ class Services {
         return this.#once(name, async () => PgBouncer.start((await this.#postgres18()).server))
       case 'mariadb':
         return this.#once(name, () => mariadb(MariadbServer.start()))
+      case 'redis':
+        return this.#once(name, () => RedisServer.start())
+      case 'redis-cluster':
+        return this.#once(name, () => RedisCluster.start())
+      case 'dynamodb':
+        return this.#once(name, () => DynamodbLocal.start())
       default:
         return Promise.reject(new Error(`there is no service ${name}`))
     }

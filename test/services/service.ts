@@ -1,7 +1,14 @@
 import { inject } from 'vitest'
 
 /** What tests can have, started at the first request of a run and stopped at its end. */
-export type ServiceName = 'postgres-15' | 'postgres-18' | 'pgbouncer' | 'mariadb'
+export type ServiceName =
+  | 'postgres-15'
+  | 'postgres-18'
+  | 'pgbouncer'
+  | 'redis'
+  | 'redis-cluster'
+  | 'mariadb'
+  | 'dynamodb'
 
 /**
  * Asks for a service.

@@ -1,0 +1,117 @@
+import type { RedisArgument, RedisClient } from './client.ts'
+import type { Deadline } from './deadline.ts'
+import { clientClosed, doubtful, type Failure, failureOf, refusalOf, unreachable } from './failures.ts'
+import type { Script } from './scripts/script.ts'
+
+/** What a script answered behind its status. */
+export type Answer = readonly (Buffer | null)[]
+
+/** How a script ended that was sent once. */
+type Ended = { readonly answer: Answer } | { readonly failure: Failure }
+
+const LONGEST_PAUSE_MS = 50
+
+/** Runs the scripts of a store on the caller's client. */
+export class Connection {
+  readonly client: RedisClient
+  readonly #keys: readonly string[]
+
+  constructor(client: RedisClient, keys: readonly string[]) {
+    this.client = client
+    this.#keys = keys
+  }
+
+  /**
+   * Runs a script that changes no record, until it is answered or time is up.
+   *
+   * @returns The answer behind `ok`; `null` for a store that nobody has written to.
+   * @throws StoreError, never `ERR_STORE_OUTCOME_UNKNOWN`.
+   */
+  async ask(script: Script, args: readonly RedisArgument[], deadline: Deadline): Promise<Answer | null> {
+    let obstacle: Error | null = null
+    for (let attempt = 1; !deadline.passed; attempt += 1) {
+      const ended = await deadline.within(this.#run(script, args))
+      if (ended === null) break
+      if ('answer' in ended.answer) return accepted(ended.answer.answer)
+      const { failure } = ended.answer
+      if (failure.kind === 'refused') throw failure.error
+      if (failure.kind === 'unknown script') continue
+      if (failure.kind === 'lost') this.#refuseForGood(failure.cause)
+      obstacle = failure.cause
+      await deadline.pause(Math.min(LONGEST_PAUSE_MS, 2 ** attempt))
+    }
+    throw deadline.refusal(obstacle)
+  }
+
+  /**
+   * Runs a script that writes. What the server refuses for the moment is repeated, what may have been run is not.
+   *
+   * @throws StoreError `ERR_STORE_OUTCOME_UNKNOWN` once it may have been run.
+   */
+  async write(script: Script, args: readonly RedisArgument[], deadline: Deadline): Promise<Answer | null> {
+    const breaks = breaksOf(this.client)
+    let obstacle: Error | null = null
+    for (let attempt = 1; !deadline.passed; attempt += 1) {
+      const before = breaks.count
+      const ended = await deadline.within(this.#run(script, args))
+      if (ended === null) throw deadline.doubt()
+      if ('answer' in ended.answer) return accepted(ended.answer.answer)
+      const { failure } = ended.answer
+      if (failure.kind === 'lost') throw doubtful(failure.cause)
+      // ioredis sends again what a broken connection has not answered: a refusal may be the answer to the second time.
+      if (breaks.count !== before) throw doubtful(new Error('the client has reconnected'))
+      if (failure.kind === 'refused') throw failure.error
+      if (failure.kind === 'unknown script') continue
+      obstacle = failure.cause
+      await deadline.pause(Math.min(LONGEST_PAUSE_MS, 2 ** attempt))
+    }
+    throw deadline.refusal(obstacle)
+  }
+
+  /** Sends a script, by its hash first. */
+  async #run(script: Script, args: readonly RedisArgument[]): Promise<Ended> {
+    const short = await this.#send('evalsha', script.sha, args)
+    if ('answer' in short || short.failure.kind !== 'unknown script') return short
+    return this.#send('eval', script.source, args)
+  }
+
+  async #send(command: 'eval' | 'evalsha', script: string, args: readonly RedisArgument[]): Promise<Ended> {
+    const all = [script, this.#keys.length, ...this.#keys, ...args]
+    try {
+      const own = command === 'eval' ? 'evalBuffer' : 'evalshaBuffer'
+      const reply = await (this.client[own]?.(...all) ?? this.client.callBuffer(command, all))
+      return { answer: reply as Answer }
+    } catch (error) {
+      return { failure: failureOf(error) }
+    }
+  }
+
+  /** @throws StoreError where the client will not come back by itself. */
+  #refuseForGood(cause: Error): void {
+    if (this.client.status === 'end') throw clientClosed(cause)
+    if (cause.message.includes('max retries per request')) throw unreachable(cause)
+  }
+}
+
+function accepted([status, ...answer]: Answer): Answer | null {
+  const word = String(status)
+  if (word === 'ok') return answer
+  if (word === 'absent') return null
+  throw refusalOf(word, String(answer[0] ?? ''))
+}
+
+const watched = new WeakMap<RedisClient, { count: number }>()
+
+/** Counts the connections of a client that broke since a store first used it. */
+function breaksOf(client: RedisClient): { readonly count: number } {
+  const there = watched.get(client)
+  if (there !== undefined) return there
+  const breaks = { count: 0 }
+  const broken = () => {
+    breaks.count += 1
+  }
+  // A Cluster has a connection to each node, and loses the node with it.
+  for (const event of ['close', '-node']) client.on(event, broken)
+  watched.set(client, breaks)
+  return breaks
+}

@@ -1,0 +1,92 @@
+import type { StoreIdentity } from '@talos/envelope'
+import type { RedisClient } from './client.ts'
+import type { Deadline } from './deadline.ts'
+import { failureOf } from './failures.ts'
+
+export const MAX_SEALED_BYTES = 1_048_576 + 28
+
+/** What a look at a server found out. */
+export interface Findings {
+  readonly incarnation: string
+  /** Whether a replica follows the server or did so since the incarnation was renewed. */
+  readonly replicated: boolean
+  readonly policy: string
+  readonly cluster: boolean
+  readonly appending: boolean
+}
+
+/** Settings of the append-only file with which everything acknowledged is on disk. */
+const DURABLE: Readonly<Record<string, string>> = {
+  appendonly: 'yes',
+  appendfsync: 'always',
+  'no-appendfsync-on-rewrite': 'no',
+}
+
+/**
+ * Asks for the settings of the append-only file, which nothing but `CONFIG` tells.
+ *
+ * @returns Which of them take the level down, in words; `null` where the server does not say.
+ */
+export async function durabilityGaps(
+  client: RedisClient,
+  deadline: Deadline,
+): Promise<readonly string[] | null> {
+  let reply: unknown
+  try {
+    const ended = await deadline.within(client.call('config', ['get', ...Object.keys(DURABLE)]))
+    if (ended === null) throw deadline.refusal()
+    reply = ended.answer
+  } catch (error) {
+    if (deadline.passed || failureOf(error).kind !== 'refused') throw error
+    return null
+  }
+  const settings = Array.isArray(reply)
+    ? Object.fromEntries(
+        reply.flatMap((_, n) => (n % 2 === 0 ? [[String(reply[n]), String(reply[n + 1])]] : [])),
+      )
+    : { ...(reply as Record<string, unknown>) }
+  return Object.entries(DURABLE).flatMap(([name, needed]) =>
+    settings[name] === needed
+      ? []
+      : [
+          `${name} is ${String(settings[name] ?? 'unknown')}: a crash may lose the last writes that were acknowledged`,
+        ],
+  )
+}
+
+/** Says what the store is. */
+export function identityOf(
+  findings: Findings,
+  gaps: readonly string[] | null,
+  client: RedisClient,
+): StoreIdentity {
+  const reasons: string[] = []
+  if (findings.policy !== 'noeviction') {
+    reasons.push(`maxmemory-policy is ${findings.policy}: secrets may be thrown away when memory is full`)
+  }
+  if (findings.cluster) {
+    reasons.push(
+      'a failover of a Cluster may lose writes that were acknowledged: replication is asynchronous',
+    )
+  } else if (findings.replicated || client.options?.sentinels) {
+    reasons.push(
+      'a failover to a replica may lose writes that were acknowledged: replication is asynchronous',
+    )
+  }
+  if (!findings.appending) {
+    reasons.push('appendonly is no: a crash may lose writes that were acknowledged')
+  } else if (gaps !== null) {
+    reasons.push(...gaps)
+  } else if (!findings.cluster) {
+    reasons.push(
+      'the server does not tell appendfsync: a crash may lose the last writes that were acknowledged',
+    )
+  }
+  return {
+    kind: 'redis',
+    incarnation: findings.incarnation,
+    level: reasons.length === 0 ? 'strong' : 'advisory',
+    reasons,
+    maxSealedBytes: MAX_SEALED_BYTES,
+  }
+}
