@@ -1,4 +1,4 @@
-import type { SecretVault, VaultStatus, WaitingFor } from '@talos/envelope'
+import type { InstanceStatus, SecretVault, VaultStatus, WaitingFor } from '@talos/envelope'
 import type { AdminRequest, AdminResponse } from '../exchange.ts'
 
 /** Makes the handler of `GET /kek-status`. */
@@ -11,6 +11,7 @@ export function readKekStatus(vault: SecretVault) {
 
 /** Counts and states: what the older runbook polls without a token. */
 function describeCounts(status: VaultStatus): Record<string, unknown> {
+  const { level, asOf, records, atLeast } = status.counts
   return {
     ready: status.ready,
     current_kek_id: status.currentKekId,
@@ -18,7 +19,7 @@ function describeCounts(status: VaultStatus): Record<string, unknown> {
     pending: status.pending === null ? null : { kek_id: status.pending.kekId },
     loaded_kek_ids: status.loadedKekIds,
     stale_counts: status.staleCounts,
-    counts: { level: status.counts.level, as_of: status.counts.asOf, records: status.counts.records },
+    counts: { level, as_of: asOf, records, at_least: atLeast },
   }
 }
 
@@ -48,7 +49,15 @@ function describeStatus(status: VaultStatus): Record<string, unknown> {
       loaded: kek.loaded,
       records: kek.records,
     })),
+    fleet: describeFleet(status.fleet),
   }
+}
+
+/** How many instances there are, and how many of the live ones stand in the way of a change. */
+function describeFleet(fleet: readonly InstanceStatus[]): Record<string, number> {
+  const live = fleet.filter(({ state }) => state === 'live')
+  const disagreeing = live.filter(({ role, agrees }) => role !== 'observer' && !agrees)
+  return { live: live.length, silent: fleet.length - live.length, disagreeing: disagreeing.length }
 }
 
 /** An instance that a promotion waits for, in the API's spelling. */

@@ -1,3 +1,4 @@
+import type { SecretStore } from '@talos/envelope'
 import { describe, expect, it } from 'vitest'
 import type { Host } from '../support/hosts.ts'
 import { type Served, serve, until } from '../support/served.ts'
@@ -153,7 +154,8 @@ export function routesContract(host: Host): void {
         pending: null,
         loaded_kek_ids: ['v1', 'v2'],
         stale_counts: { v1: 3 },
-        counts: { level: 'strong', as_of: expect.stringMatching(RFC_3339_UTC), records: 3 },
+        counts: { level: 'strong', as_of: expect.stringMatching(RFC_3339_UTC), records: 3, at_least: [] },
+        fleet: { live: 1, silent: 0, disagreeing: 0 },
         namespace: 'gateway',
         instance_id: served.vault.instanceId,
         epoch: expect.any(Number),
@@ -163,6 +165,48 @@ export function routesContract(host: Host): void {
           { ...kek, id: 'v1', state: 'decrypt-only', records: 3 },
           { ...kek, id: 'v2', state: 'current', records: 0 },
         ],
+      })
+    })
+
+    it('counts the instances that do not hold what is needed', async () => {
+      const store = testStore()
+      await seed(store)
+      await using behind = await openTestVault(store, { current: 'v2', holds: ['v2'] })
+      await using served = await serve(host, { store, vault: { current: 'v2' } })
+      const { json } = await served.ask('/kek-status')
+      expect(behind.ready).toBe(false)
+      expect(json.fleet).toEqual({ live: 2, silent: 0, disagreeing: 1 })
+    })
+
+    it('marks the counts that are lower bounds, and leaves a 0 alone', async () => {
+      const store = testStore()
+      await seed(store)
+      const many = new Map([
+        ['v1', 100_001],
+        ['v2', 10_001],
+      ])
+      const counting = new Proxy(store.store, {
+        get: (target, method: keyof SecretStore) =>
+          method === 'census' ? async () => many : target[method].bind(target),
+      })
+      await using served = await serve(host, {
+        store: { ...store, store: counting },
+        vault: { current: 'v2' },
+      })
+      const { json } = await served.ask('/kek-status')
+      expect(json).toMatchObject({
+        stale_counts: { v1: 100_001 },
+        counts: { records: 110_002, at_least: ['v1', 'v2'] },
+      })
+      many.set('v1', 100_000).set('v2', 10_000)
+      expect((await served.ask('/kek-status')).json).toMatchObject({
+        stale_counts: { v1: 100_000 },
+        counts: { records: 110_000, at_least: [] },
+      })
+      many.delete('v1')
+      expect((await served.ask('/kek-status')).json).toMatchObject({
+        stale_counts: { v1: 0 },
+        counts: { at_least: [] },
       })
     })
 
