@@ -30,8 +30,8 @@ export interface KeyConfiguration {
   readonly keks: readonly ConfiguredKek[]
   /** Faults of places that hold no KEK of their own, such as a directory. */
   readonly faults?: readonly KeyFault[]
-  /** The id named as current; `undefined` when none is. */
-  readonly currentKekId: string | undefined
+  /** The id named as current, or what kept the key source from it; `undefined` when none is. */
+  readonly currentKekId: string | Unreadable | undefined
   readonly decryptOnlyKekIds: readonly string[]
   readonly labels: {
     /** The place where a KEK would be, such as `TALOS_KEK_<id>`. */
@@ -64,7 +64,12 @@ export function buildKeyring(configuration: KeyConfiguration): Keyring {
   const keks = checked.map((entry) => loadKek(entry, faults))
   for (const { value } of checked) if (value instanceof SecretBytes) value.clear()
   if (faults.length > 0) throw configurationError(faults)
-  return createKeyring(keks, configuration.currentKekId ?? '', configuration.decryptOnlyKekIds)
+  const { currentKekId } = configuration
+  return createKeyring(
+    keks,
+    typeof currentKekId === 'string' ? currentKekId : '',
+    configuration.decryptOnlyKekIds,
+  )
 }
 
 /**
@@ -147,6 +152,8 @@ function checkReferences(configuration: KeyConfiguration, faults: KeyFault[]): v
   const isKnown = (id: string): boolean => known.has(id) || (configuration.faults ?? []).length > 0
   if (currentKekId === undefined) {
     faults.push({ variable: labels.current, fault: 'is missing: name the id of the KEK to wrap under' })
+  } else if (typeof currentKekId !== 'string') {
+    for (const fault of currentKekId.faults) faults.push({ variable: labels.current, fault })
   } else {
     const fault = faultOfReference(currentKekId, 'names', isKnown)
     if (fault !== null) faults.push({ variable: labels.current, fault })

@@ -1,6 +1,8 @@
 import { buildKeyring, type ConfiguredKek, type KeyConfiguration } from './build-keyring.ts'
-import { readKekDirectory } from './file-source.ts'
-import { readKekFile } from './kek-file.ts'
+import { readKekDirectory, unsteady } from './file-source.ts'
+import { readAtOnce } from './file-stamp.ts'
+import { watchFiles } from './file-watch.ts'
+import { readKekFile, type Unreadable } from './kek-file.ts'
 import type { KeySource } from './key-source.ts'
 import { configuredRemoteKeks, type RemoteKeks } from './remote-keks.ts'
 
@@ -19,6 +21,8 @@ type Environment = Readonly<Record<string, string | undefined>>
 /** The ending of a variable that names a file. In upper case, so that it is part of no id. */
 const FILE = '_FILE'
 
+const EMPTY_PATH: Unreadable = { faults: ['is empty: give the path of a file, or unset it'] }
+
 /**
  * Makes a key source of environment variables:
  *
@@ -28,11 +32,12 @@ const FILE = '_FILE'
  * - `TALOS_KEK_DIR`: the path of a directory with one such file for each KEK, named by its id; see
  *   {@link directoryKeys}. It adds to the variables.
  * - `TALOS_CURRENT_KEK_ID`: the id of the KEK to wrap under.
+ * - `TALOS_CURRENT_KEK_ID_FILE`: instead, the path of a file that holds it, with or without a newline at the end.
  * - `TALOS_DECRYPT_ONLY_KEK_IDS`: ids that are never wrapped under, separated by commas without spaces.
  *   Optional; empty for none.
  *
  * Any other variable that is set but empty is a fault: it is what remains when a secret was not injected. So is
- * a KEK that is given twice.
+ * a KEK that is given twice. A vault loads the source again when one of the files or the directory changes.
  *
  * @param options - Another prefix or environment, and KEKs of key providers.
  * @returns The key source. Faults are reported by `load()`, all at once; none holds a value or a path.
@@ -47,11 +52,26 @@ export function environmentKeys(options: EnvironmentKeysOptions = {}): KeySource
   return {
     async load({ signal } = {}) {
       signal?.throwIfAborted()
-      const configuration = await readEnvironment(prefix, environment)
+      const read = (): Promise<KeyConfiguration> => readEnvironment(prefix, environment)
+      const configuration = await readAtOnce(pathsIn(prefix, environment), read)
       signal?.throwIfAborted()
+      if (configuration === null) {
+        const hasDirectory = environment[`${prefix}_KEK_DIR`] !== undefined
+        throw unsteady(`${prefix}_KEK_${hasDirectory ? 'DIR' : '<id>_FILE'}`)
+      }
       return buildKeyring({ ...configuration, keks: [...configuration.keks, ...remote] })
     },
+    watch: (onChange) => watchFiles(pathsIn(prefix, environment), onChange),
   }
+}
+
+/** The files and directories that variables name. */
+function pathsIn(prefix: string, environment: Environment): readonly string[] {
+  const isPath = (name: string): boolean =>
+    name === `${prefix}_KEK_DIR` ||
+    name === `${prefix}_CURRENT_KEK_ID${FILE}` ||
+    (name.startsWith(`${prefix}_KEK_`) && name.endsWith(FILE))
+  return Object.entries(environment).flatMap(([name, path]) => (isPath(name) && path ? [path] : []))
 }
 
 async function readEnvironment(prefix: string, environment: Environment): Promise<KeyConfiguration> {
@@ -74,19 +94,29 @@ async function readEnvironment(prefix: string, environment: Environment): Promis
       ...directory.keks,
     ],
     faults: directory.faults,
-    currentKekId: environment[current],
+    currentKekId: await readCurrent(current, environment),
     // Templates set it blank where there is nothing to list.
     decryptOnlyKekIds: environment[decryptOnly] ? environment[decryptOnly].split(',') : [],
-    labels: { kek: `${kekPrefix}<id>`, current, decryptOnly },
+    labels: {
+      kek: `${kekPrefix}<id>`,
+      current: environment[current + FILE] === undefined ? current : current + FILE,
+      decryptOnly,
+    },
   }
+}
+
+async function readCurrent(name: string, environment: Environment): Promise<string | Unreadable | undefined> {
+  const path = environment[name + FILE]
+  if (path === undefined) return environment[name]
+  if (environment[name] !== undefined) {
+    return { faults: [`names the current KEK a second time, after ${name}: keep one of them`] }
+  }
+  return path === '' ? EMPTY_PATH : await readKekFile(path, 'id')
 }
 
 async function readVariable(before: string, name: string, value: string): Promise<ConfiguredKek> {
   if (!name.endsWith(FILE)) return { id: name, place: { before, after: '' }, value }
   const place = { before, after: FILE }
   const id = name.slice(0, -FILE.length)
-  if (value === '') {
-    return { id, place, value: { faults: ['is empty: give the path of a file, or unset it'] } }
-  }
-  return { id, place, value: await readKekFile(value) }
+  return { id, place, value: value === '' ? EMPTY_PATH : await readKekFile(value) }
 }

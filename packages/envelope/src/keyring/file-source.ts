@@ -1,7 +1,8 @@
-import { opendir, realpath } from 'node:fs/promises'
-import type { KeyFault } from '../errors.ts'
+import type { KeyError, KeyFault } from '../errors.ts'
 import { isKekId } from '../format/envelope-v2.ts'
-import { buildKeyring, type ConfiguredKek } from './build-keyring.ts'
+import { buildKeyring, type ConfiguredKek, configurationError } from './build-keyring.ts'
+import { fileNames, MOST_FILES, readAtOnce } from './file-stamp.ts'
+import { watchFiles } from './file-watch.ts'
 import { describeFileError, readKekFile } from './kek-file.ts'
 import type { KeySource } from './key-source.ts'
 import { configuredRemoteKeks, type RemoteKeks } from './remote-keks.ts'
@@ -10,8 +11,13 @@ import { configuredRemoteKeks, type RemoteKeks } from './remote-keks.ts'
 export interface DirectoryKeysOptions {
   /** A directory with one file for each KEK, such as the mount of a Kubernetes secret. Read at each `load()`. */
   readonly path: string
-  /** The id of the KEK to wrap under. */
-  readonly currentKekId: string
+  /** The id of the KEK to wrap under. Either this or `currentKekIdFile`. */
+  readonly currentKekId?: string
+  /**
+   * The path of a file that holds that id, with or without a newline at the end: a promotion then takes no restart. In the
+   * directory itself its name has to begin with a dot.
+   */
+  readonly currentKekIdFile?: string
   /** Ids that are never wrapped under, whatever the store says. @defaultValue none */
   readonly decryptOnlyKekIds?: readonly string[]
   /** KEK id to key provider, for KEKs that never leave one. @defaultValue none */
@@ -25,44 +31,61 @@ export interface KekDirectory {
   readonly faults: readonly KeyFault[]
 }
 
-/** Far more KEKs than a service has, and few enough to notice the wrong directory before reading all of it. */
-const MOST_FILES = 256
-
-/** A mount may be replaced while it is read; three times in a row it is not. */
-const ATTEMPTS = 3
-
 /**
  * Makes a key source of a directory with one file for each KEK. The name of a file is the id, its content 32 bytes as
  * base64url without padding (43 characters), with or without a newline at the end. Hidden files are ignored, as is
- * everything else that begins with a dot: so a Kubernetes secret can be mounted as it is.
+ * everything else that begins with a dot: so a Kubernetes secret can be mounted as it is. A vault loads it again when it
+ * changes.
  *
  * @param options - The directory, and which of its KEKs is current.
  * @returns The key source. Faults are reported by `load()`, all at once; none holds a path.
  * @throws TypeError when an option is not of its type.
  */
 export function directoryKeys(options: DirectoryKeysOptions): KeySource {
-  const { path, currentKekId, decryptOnlyKekIds = [] } = options
+  const { path, currentKekId, currentKekIdFile, decryptOnlyKekIds = [] } = options
   if (typeof path !== 'string' || path === '') throw new TypeError('path is the path of a directory.')
-  if (typeof currentKekId !== 'string') throw new TypeError('currentKekId must be text.')
+  const named = currentKekId ?? currentKekIdFile
+  if (typeof named !== 'string' || (currentKekId !== undefined && currentKekIdFile !== undefined)) {
+    throw new TypeError('Either currentKekId or currentKekIdFile is text.')
+  }
   if (!Array.isArray(decryptOnlyKekIds) || decryptOnlyKekIds.some((id) => typeof id !== 'string')) {
     throw new TypeError('decryptOnlyKekIds must be an array of texts.')
   }
   const ids = [...decryptOnlyKekIds]
   const remote = configuredRemoteKeks(options.remoteKeks)
+  const paths = currentKekIdFile === undefined ? [path] : [path, currentKekIdFile]
   return {
     async load({ signal } = {}) {
       signal?.throwIfAborted()
-      const { keks, faults } = await readKekDirectory(path, 'path')
+      const found = await readAtOnce(paths, async () => ({
+        ...(await readKekDirectory(path, 'path')),
+        currentKekId:
+          currentKekIdFile === undefined ? currentKekId : await readKekFile(currentKekIdFile, 'id'),
+      }))
       signal?.throwIfAborted()
+      if (found === null) throw unsteady('path')
       return buildKeyring({
-        keks: [...keks, ...remote],
-        faults,
-        currentKekId,
+        ...found,
+        keks: [...found.keks, ...remote],
         decryptOnlyKekIds: ids,
-        labels: { kek: 'path/<id>', current: 'currentKekId', decryptOnly: 'decryptOnlyKekIds' },
+        labels: {
+          kek: 'path/<id>',
+          current: currentKekIdFile === undefined ? 'currentKekId' : 'currentKekIdFile',
+          decryptOnly: 'decryptOnlyKekIds',
+        },
       })
     },
+    watch: (onChange) => watchFiles(paths, onChange),
   }
+}
+
+/**
+ * Makes the error of files that do not keep still.
+ *
+ * @param variable - What they are called in faults.
+ */
+export function unsteady(variable: string): KeyError {
+  return configurationError([{ variable, fault: 'was changed each time it was read: load it again' }])
 }
 
 /**
@@ -76,49 +99,14 @@ export async function readKekDirectory(path: string, label: string): Promise<Kek
   const fault = (text: string): KekDirectory => ({ keks: [], faults: [{ variable: label, fault: text }] })
   if (path === '') return fault('is empty: give the path of a directory, or unset it')
   try {
-    for (let attempt = 1; ; attempt += 1) {
-      const snapshot = await snapshotOf(path)
-      const found = await readSnapshot(snapshot, label)
-      // KEKs of before and after an exchange of the mount must not be mixed.
-      if (attempt === ATTEMPTS || (await snapshotOf(path)) === snapshot) {
-        return typeof found === 'string' ? fault(found) : { keks: found, faults: [] }
-      }
-    }
+    const names = await fileNames(path)
+    if (names.length > MOST_FILES)
+      return fault(`holds more than ${MOST_FILES} files: it is no directory of KEKs`)
+    if (names.length === 0) return fault('holds no KEK: one file for each, named by its id')
+    return { keks: await Promise.all(names.map((name) => readKek(path, name, label))), faults: [] }
   } catch (error) {
     return fault(describeFileError(error, 'directory'))
   }
-}
-
-async function readSnapshot(path: string, label: string): Promise<readonly ConfiguredKek[] | string> {
-  try {
-    const names = await fileNames(path)
-    if (names.length > MOST_FILES) return `holds more than ${MOST_FILES} files: it is no directory of KEKs`
-    if (names.length === 0) return 'holds no KEK: one file for each, named by its id'
-    return await Promise.all(names.map((name) => readKek(path, name, label)))
-  } catch (error) {
-    return describeFileError(error, 'directory')
-  }
-}
-
-/**
- * Where the files are now. Kubernetes mounts a secret as links through `..data`, itself a link to a directory that is
- * never changed: an update points it to another one.
- */
-async function snapshotOf(path: string): Promise<string> {
-  try {
-    return await realpath(`${path}/..data`)
-  } catch {
-    return await realpath(path)
-  }
-}
-
-async function fileNames(path: string): Promise<string[]> {
-  const names: string[] = []
-  for await (const { name } of await opendir(path)) {
-    if (!name.startsWith('.')) names.push(name)
-    if (names.length > MOST_FILES) break
-  }
-  return names.sort()
 }
 
 async function readKek(directory: string, name: string, label: string): Promise<ConfiguredKek> {

@@ -3,18 +3,26 @@ import { constants, type FileHandle, open } from 'node:fs/promises'
 /** More than any spelling of a KEK has, and little enough to read whatever a path leads to. */
 const MOST_BYTES = 1_024
 
-/** What kept a key source from the text of a KEK. No fault holds a path: a key may have been put in its place. */
+/** What kept a key source from the text of a file. No fault holds a path: a key may have been put in its place. */
 export interface Unreadable {
   readonly faults: readonly string[]
 }
 
+/** What a file is to hold, for messages. */
+const HOLDS = { kek: 'a KEK is 43 characters', id: 'the id of a KEK is 1 to 32 characters' }
+
 /**
- * Reads a file that holds a KEK as text. One newline at its end is taken off: editors and `echo` put it there.
+ * Reads a file that holds a KEK, or the id of one, as text. One newline at its end is taken off: editors and `echo` put it
+ * there.
  *
  * @param path - Any text.
+ * @param what - What it is to hold.
  * @returns The text, still to be checked, or why there is none.
  */
-export async function readKekFile(path: string): Promise<string | Unreadable> {
+export async function readKekFile(
+  path: string,
+  what: keyof typeof HOLDS = 'kek',
+): Promise<string | Unreadable> {
   let file: FileHandle | null = null
   try {
     // Opened without O_NONBLOCK a named pipe would keep a thread of the process waiting for somebody to write to it.
@@ -22,7 +30,7 @@ export async function readKekFile(path: string): Promise<string | Unreadable> {
     const status = await file.stat()
     if (status.isDirectory()) return unreadable('cannot be read: it is a directory, not a file')
     if (!status.isFile()) return unreadable('cannot be read: it is no regular file')
-    return await readText(file)
+    return await readText(file, what)
   } catch (error) {
     return unreadable(describeFileError(error, 'file'))
   } finally {
@@ -57,7 +65,7 @@ export function describeFileError(error: unknown, what: 'file' | 'directory'): s
   }
 }
 
-async function readText(file: FileHandle): Promise<string | Unreadable> {
+async function readText(file: FileHandle, what: keyof typeof HOLDS): Promise<string | Unreadable> {
   const buffer = Buffer.allocUnsafeSlow(MOST_BYTES + 1)
   let length = 0
   try {
@@ -67,10 +75,10 @@ async function readText(file: FileHandle): Promise<string | Unreadable> {
       length += bytesRead
     }
     if (length > MOST_BYTES) {
-      return unreadable(`holds more than ${MOST_BYTES} bytes: a KEK is 43 characters and at most a newline`)
+      return unreadable(`holds more than ${MOST_BYTES} bytes: ${HOLDS[what]} and at most a newline`)
     }
     const bytes = buffer.subarray(0, length)
-    if (length === 32 && bytes.some((byte) => byte < 0x20 || byte > 0x7e)) {
+    if (what === 'kek' && length === 32 && bytes.some((byte) => byte < 0x20 || byte > 0x7e)) {
       return unreadable('holds 32 raw bytes: write them as base64url without padding')
     }
     // Each byte becomes one character, so that whatever is no text is refused with the right number of characters.
