@@ -1,0 +1,5 @@
+export type { DynamodbClient } from './client.ts'
+export type { DynamodbStore, DynamodbStoreOptions } from './dynamodb-store.ts'
+export { dynamodbStore } from './dynamodb-store.ts'
+export type { CreateTableOptions, TableOptions } from './table.ts'
+export { createTable, createTableInput } from './table.ts'
