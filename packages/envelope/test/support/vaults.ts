@@ -1,6 +1,7 @@
 import {
   type EventListener,
   explicitKeys,
+  type FleetRole,
   type KeySource,
   MemoryStore,
   openVault,
@@ -40,7 +41,7 @@ export interface TestDomain {
   readonly events: VaultEvent[]
   open(
     keys: KeySource,
-    options?: { process?: string; store?: SecretStore; onEvent?: EventListener },
+    options?: { process?: string; store?: SecretStore; onEvent?: EventListener; fleet?: FleetRole },
   ): Promise<SecretVault>
 }
 
@@ -58,6 +59,7 @@ export function testDomain(): TestDomain {
         store: options.store ?? store,
         keys: source,
         namespace: 'gateway',
+        ...(options.fleet === undefined ? {} : { fleet: options.fleet }),
         runtime: { ...clock.runtime, processName: options.process ?? 'test/1' },
         onEvent: (event) => {
           events.push(event)

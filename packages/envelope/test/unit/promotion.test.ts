@@ -384,12 +384,13 @@ describe('readiness', () => {
     expect((await domain.store.readDocument('keyring'))?.revision).toBe(document.revision + 1)
   })
 
-  test('an unreadable report in the fleet stops nobody', async () => {
+  test('unreadable reports in the fleet keep nobody from serving', async () => {
     const domain = testDomain()
     for (const [index, value] of ['', 'null', '{}', '{"keks":7}'].entries()) {
       await domain.store.writeDocument(`instance/x${index}`, 0, value)
     }
     const vault = kept(await domain.open(ONLY_V1))
     expect((await vault.status()).ready).toBe(true)
+    expect(await vault.put('a', 'x')).toMatchObject({ outcome: 'created' })
   })
 })
