@@ -118,12 +118,13 @@ export function parseFile(text: string): SealedKekFile {
         }
   line('', end)
   const sealed = line('', bytesOf(NONCE_BYTES + KEY_BYTES + TAG_BYTES))
-  const bodyEnd = lines.slice(0, number).join('\n').length + 1
   const check = line('check: ', (hex) => (/^[0-9a-f]{8}$/.test(hex) ? hex : null))
   line(END, end)
-  line('', end)
-  if (lines.length > number) throw malformed(`it goes on after line ${number - 1}`)
-  if (check !== checkOf(text.slice(0, bodyEnd))) throw malformed('it does not match its check')
+  if (lines.length !== number + 1 || lines[number] !== '') {
+    throw malformed(`it does not end with one newline after line ${number}`)
+  }
+  const checked = text.slice(0, text.indexOf('\ncheck: ') + 1)
+  if (check !== checkOf(checked)) throw malformed('it does not match its check')
 
   const aad = utf8(`${lines.slice(0, 8).join('\n')}\n`)
   const recipient = protection.method === 'x25519' ? formatEscrowKey('public', protection.recipient) : null
