@@ -2,8 +2,10 @@ import type { EventListener } from '../events.ts'
 import { MAX_VALUE_BYTES } from '../format/envelope-v2.ts'
 import { HeldKeyring } from '../keyring/held-keyring.ts'
 import type { KeySource } from '../keyring/key-source.ts'
+import type { AuditSink } from '../lifecycle/audit.ts'
 import { type FleetRole, MOST_LEASE_MS } from '../lifecycle/fleet.ts'
 import { KeyWatch } from '../lifecycle/key-watch.ts'
+import { checkDeclaredSources, type DeclaredSource } from '../lifecycle/retirement/declared-source.ts'
 import { checkLocalKeks } from '../lifecycle/self-tests.ts'
 import type { Runtime } from '../runtime.ts'
 import type { CallOptions, SecretStore } from '../store/secret-store.ts'
@@ -35,7 +37,8 @@ export interface OpenVaultOptions extends CallOptions {
    */
   readonly watchKeys?: boolean
   /**
-   * How this instance takes part in the fleet. Whatever it is, it reads and writes secrets and may begin an empty store.
+   * How this instance takes part in the fleet. Whatever it is, it reads and writes secrets and may begin an empty store. Who is
+   * not waited for has to hold a KEK before it is promoted: afterwards it could neither write nor open what is under it.
    *
    * - `member`, for services: it reports what it holds, promotes the KEK it wishes, and promotions wait for it.
    * - `observer`, for command lines and dashboards: it reports itself and is never waited for. It promotes nothing by itself.
@@ -46,6 +49,15 @@ export interface OpenVaultOptions extends CallOptions {
    * @defaultValue member
    */
   readonly fleet?: FleetRole
+  /** Where the audit trail goes. @defaultValue documents of the store, read by {@link SecretVault.auditEvents} */
+  readonly audit?: AuditSink
+  /**
+   * Places outside of the store where envelopes under the same KEKs are kept. The retirement gate asks them; to declare none is
+   * to state that there are none.
+   *
+   * @defaultValue none
+   */
+  readonly declaredSources?: readonly DeclaredSource[]
   /** Hears what happens in the background. @defaultValue nobody */
   readonly onEvent?: EventListener
   /** Clocks, timers and the process's name in messages to operators; for tests and simulators. @defaultValue the process's */
@@ -83,6 +95,10 @@ export async function openVault(options: OpenVaultOptions): Promise<SecretVault>
   checkWhole('maxValueBytes', maxValueBytes, 1, MAX_VALUE_BYTES)
   checkWhole('leaseMs', leaseMs, 100, MOST_LEASE_MS)
   if (!FLEET_ROLES.includes(fleet)) throw new TypeError(`fleet is one of ${FLEET_ROLES.join(', ')}.`)
+  const { declaredSources = [] } = options
+  checkDeclaredSources(declaredSources)
+  if (options.audit !== undefined && typeof options.audit.append !== 'function')
+    throw new TypeError('audit is an AuditSink.')
   if (typeof keys?.load !== 'function')
     throw new TypeError('keys is a key source, such as environmentKeys().')
   if (typeof options.store?.writeDocument !== 'function') throw new TypeError('store is a SecretStore.')
@@ -93,7 +109,16 @@ export async function openVault(options: OpenVaultOptions): Promise<SecretVault>
     const loaded = await keys.load(options.signal === undefined ? {} : { signal: options.signal })
     checkLocalKeks(loaded)
     const keyring = new HeldKeyring(loaded)
-    const vault = new Vault({ ...options, ...watch, maxValueBytes, leaseMs, fleet, runtime, keyring })
+    const vault = new Vault({
+      ...options,
+      ...watch,
+      declaredSources,
+      maxValueBytes,
+      leaseMs,
+      fleet,
+      runtime,
+      keyring,
+    })
     await vault.open(deadline)
     return vault
   } catch (error) {
