@@ -1,6 +1,7 @@
 const MOST_DETAILS = 16
 /** Of texts that the engine gives. With the longest reason and actor an event still stays below 16 KiB of UTF-8. */
 const OWN_CHARACTERS = 128
+const NAME_CHARACTERS = 32
 /** Controls, line separators and what changes the direction of text: with these a line can pose as another one. */
 const UNFIT = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
 
@@ -23,11 +24,11 @@ export function checkAuditText(what: string, text: unknown, most: number): void 
 }
 
 /** Makes a text that the engine gives fit: it must not keep a promotion from being recorded. */
-export function fit(text: string): string {
+export function fit(text: string, most = OWN_CHARACTERS): string {
   return text
-    .slice(0, OWN_CHARACTERS)
+    .slice(0, most)
     .replace(UNFIT, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
-    .slice(0, OWN_CHARACTERS)
+    .slice(0, most)
     .toWellFormed()
 }
 
@@ -36,7 +37,10 @@ export function fitDetails<V>(details: Readonly<Record<string, V>>): Readonly<Re
   const pairs = Object.entries(details).slice(-MOST_DETAILS)
   return Object.freeze(
     Object.fromEntries(
-      pairs.map(([name, value]) => [fit(name), typeof value === 'string' ? fit(value) : value]),
+      pairs.map(([name, value]) => [
+        fit(name, NAME_CHARACTERS),
+        typeof value === 'string' ? fit(value) : value,
+      ]),
     ),
   )
 }

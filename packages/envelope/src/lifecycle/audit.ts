@@ -147,7 +147,8 @@ export function auditTrail(parts: AuditTrailParts): AuditTrail {
 
   const writeWaiting = async (): Promise<void> => {
     let told = false
-    for (const event of [...waiting]) {
+    // What is added meanwhile is visited as well.
+    for (const event of waiting) {
       try {
         await within(runtime, {}, (options) => sink.append(event, options))
         waiting.delete(event)
@@ -155,25 +156,20 @@ export function auditTrail(parts: AuditTrailParts): AuditTrail {
         if (!told) fault(event, codeOf(error), 'could not be written and waits in memory')
         told = true
         // An outage meets every event. Anything else may be about this one, and holds up none behind it.
-        if (isEnvelopeError(error)) return
+        if (isEnvelopeError(error)) break
       }
     }
+    draining = null
   }
 
   const flush = async (): Promise<void> => {
     if (waiting.size === 0) return
-    draining ??= Promise.resolve()
-      .then(writeWaiting)
-      .finally(() => {
-        draining = null
-      })
+    draining ??= Promise.resolve().then(writeWaiting)
     await draining
   }
 
   const enqueue = async (event: AuditEvent): Promise<void> => {
     waiting.add(event)
-    // A pass that is under way may have begun without this event.
-    await draining
     await flush()
     // The newest goes: the first that waited is about something that was done before the outage.
     if (![...waiting].slice(MOST_WAITING).includes(event)) return
