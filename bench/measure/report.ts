@@ -7,6 +7,12 @@ export interface Comparison {
   readonly name: string
   readonly ours: readonly string[]
   readonly theirs: readonly string[]
+  /**
+   * What the ratio tells: how many times as fast our side is, or how many times the time it takes.
+   *
+   * @defaultValue `speed`
+   */
+  readonly tells?: 'speed' | 'time'
 }
 
 /** Contenders that share their rounds, and what is read from these. */
@@ -23,7 +29,7 @@ export interface Report {
   /** The version of Node, without a `v`. */
   readonly node: string
   readonly rounds: number
-  /** By name of the comparison: how many times as fast we are. */
+  /** By name of the comparison: how many times as fast we are, or how many times the time we take. */
   readonly ratios: Readonly<Record<string, Spread>>
 }
 
@@ -42,10 +48,10 @@ export function ratiosOf(comparisons: readonly Comparison[], times: Times): Reco
     return found
   }
   return Object.fromEntries(
-    comparisons.map(({ name, ours, theirs }) => [
-      name,
-      spreadOf(ratiosByRound(ours.map(timesOf), theirs.map(timesOf))),
-    ]),
+    comparisons.map(({ name, ours, theirs, tells }) => {
+      const [slow, fast] = tells === 'time' ? [theirs, ours] : [ours, theirs]
+      return [name, spreadOf(ratiosByRound(slow.map(timesOf), fast.map(timesOf)))]
+    }),
   )
 }
 

@@ -1,3 +1,5 @@
+import { median } from './statistics.ts'
+
 /** One of the things that are measured against each other. */
 export interface Contender {
   readonly name: string
@@ -5,6 +7,17 @@ export interface Contender {
   readonly run: () => unknown
   /** How many values one call works on. @defaultValue 1 */
   readonly values?: number
+  /** Puts into place what a batch needs, before each one; not timed. @defaultValue nothing to be done */
+  readonly prepare?: () => unknown
+  /** How many calls make a batch. @defaultValue as many as fill the time that the pace gives a batch */
+  readonly calls?: number
+  /**
+   * Whether each call is timed by itself, in turn with those of the other contenders that are, and a batch tells their median
+   * (p50) instead of their mean. What a call of microseconds takes depends on how long the processors were idle before it.
+   *
+   * @defaultValue false
+   */
+  readonly p50?: boolean
 }
 
 /** For each contender by name, its microseconds per value, one for each round. */
@@ -21,7 +34,8 @@ export interface Pace {
 }
 
 /** A contender, and how many calls fill one batch. */
-interface Entrant extends Contender {
+interface Entrant {
+  readonly contender: Contender
   readonly calls: number
   readonly times: number[]
 }
@@ -43,27 +57,56 @@ export async function measureRounds(
 ): Promise<Times> {
   const entrants: Entrant[] = []
   for (const contender of contenders) {
-    entrants.push({ ...contender, calls: await warmUp(contender, pace), times: [] })
+    entrants.push({ contender, calls: await warmUp(contender, pace), times: [] })
   }
+  const inTurn = entrants.filter(({ contender }) => contender.p50 === true)
   for (let round = 0; round < pace.rounds; round += 1) {
-    for (const { run, calls, times, values = 1 } of entrants) {
+    for (const { contender, calls, times } of entrants) {
+      if (contender.p50 === true) continue
+      await contender.prepare?.()
       cleanUp()
-      times.push((await timeCalls(run, calls)) / calls / values)
+      times.push((await timeCalls(contender.run, calls)) / calls / (contender.values ?? 1))
     }
+    if (inTurn.length > 0) await timeInTurn(inTurn, cleanUp)
   }
-  return new Map(entrants.map(({ name, times }) => [name, times]))
+  return new Map(entrants.map(({ contender, times }) => [contender.name, times]))
 }
 
-/** Lets the compiler see the hot path, and finds out how many calls fill a batch. */
-async function warmUp({ run }: Contender, { warmUpMs, batchMs }: Pace): Promise<number> {
+/**
+ * Lets the compiler see the hot path, and finds out how many calls fill a batch. Where their number is given, one batch has
+ * to do: it may be long.
+ */
+async function warmUp(contender: Contender, { warmUpMs, batchMs }: Pace): Promise<number> {
+  await contender.prepare?.()
+  if (contender.calls !== undefined) {
+    await timeCalls(contender.run, contender.calls)
+    return contender.calls
+  }
   let calls = 1
   let spent = 0
   for (;;) {
-    const time = await timeCalls(run, calls)
+    const time = await timeCalls(contender.run, calls)
     spent += time
     if (spent >= warmUpMs * 1000) return Math.max(1, Math.round((batchMs * 1000 * calls) / time))
     if (time < batchMs * 1000) calls *= 2
   }
+}
+
+/** One round of contenders whose calls take turns: A B A B, until each has had its calls. */
+async function timeInTurn(entrants: readonly Entrant[], cleanUp: CleanUp): Promise<void> {
+  const single = new Map<Entrant, number[]>()
+  for (const entrant of entrants) {
+    await entrant.contender.prepare?.()
+    single.set(entrant, [])
+  }
+  cleanUp()
+  const turns = Math.max(...entrants.map(({ calls }) => calls))
+  for (let turn = 0; turn < turns; turn += 1) {
+    for (const [{ contender, calls }, times] of single) {
+      if (turn < calls) times.push(await timeCalls(contender.run, 1))
+    }
+  }
+  for (const [{ contender, times }, values] of single) times.push(median(values) / (contender.values ?? 1))
 }
 
 /** Microseconds for so many calls. Awaiting what is no promise would be charged to those that are fast. */

@@ -1,7 +1,10 @@
 import type { Report } from './report.ts'
 
-/** The least median a ratio must reach: on every line of Node alike, or by its major version. */
-export type Targets = Readonly<Record<string, number | Readonly<Record<string, number>>>>
+/** What a median must keep to: the least it may be, or the most. */
+export type Target = number | { readonly atMost: number }
+
+/** The targets of ratios: on every line of Node alike, or by its major version. */
+export type Targets = Readonly<Record<string, Target | Readonly<Record<string, Target>>>>
 
 /**
  * Finds the target of a ratio on one Node.
@@ -9,11 +12,22 @@ export type Targets = Readonly<Record<string, number | Readonly<Record<string, n
  * @param targets - All targets of a suite.
  * @param name - Name of the ratio.
  * @param node - A version of Node.
- * @returns The least median, or `undefined` when none is set.
+ * @returns The target, or `undefined` when none is set.
  */
-export function targetOf(targets: Targets, name: string, node: string): number | undefined {
+export function targetOf(targets: Targets, name: string, node: string): Target | undefined {
   const target = targets[name]
-  return typeof target === 'object' ? target[node.split('.')[0] ?? ''] : target
+  if (target === undefined || isTarget(target)) return target
+  return target[node.split('.')[0] ?? '']
+}
+
+/**
+ * Writes a target for people.
+ *
+ * @param target - The target.
+ * @returns Such as `at least 0.5`.
+ */
+export function describeTarget(target: Target): string {
+  return typeof target === 'number' ? `at least ${target}` : `at most ${target.atMost}`
 }
 
 /**
@@ -29,7 +43,14 @@ export function missedTargets(report: Report, targets: Targets): string[] {
     const found = report.ratios[name]
     if (target === undefined) return []
     if (found === undefined) return [`${name} was not measured`]
-    if (found.median >= target) return []
-    return [`${name} is ${found.median.toFixed(3)} on Node ${report.node}, the target is ${target}`]
+    const met = typeof target === 'number' ? found.median >= target : found.median <= target.atMost
+    if (met) return []
+    return [
+      `${name} is ${found.median.toFixed(3)} on Node ${report.node}, the target is ${describeTarget(target)}`,
+    ]
   })
+}
+
+function isTarget(target: Target | Readonly<Record<string, Target>>): target is Target {
+  return typeof target === 'number' || 'atMost' in target
 }

@@ -1,0 +1,35 @@
+import type { Heat } from '../measure/report.ts'
+import type { Targets } from '../measure/targets.ts'
+import { postgresAccessHeats } from './postgres-access.ts'
+import { PostgresLab } from './postgres-lab.ts'
+import { postgresRewrapHeats } from './postgres-rewrap.ts'
+import { postgresStatusHeats } from './postgres-status.ts'
+import { sqliteHeats } from './sqlite.ts'
+
+/** What has to hold, by name of the ratio. */
+export const STORES_TARGETS: Targets = {
+  'postgres/rewrap/400B/bareUpdate/1connection': 0.3,
+  'postgres/rewrap/400B/bareUpdate/2connections': 0.4,
+  'postgres/rewrap/400B/loop/transaction': 4,
+  'postgres/rewrap/8KiB/400B/1connection': 0.7,
+  'postgres/get/400B/statement': { atMost: 1.3 },
+  'postgres/kekStatus/1%stale/select1': { atMost: 30 },
+  'postgres/kekStatus/100%stale/select1': { atMost: 300 },
+}
+
+/**
+ * Makes the heats of the suite one after the other, each with the servers it needs.
+ *
+ * @returns The heats.
+ */
+export async function* storesHeats(): AsyncGenerator<Heat> {
+  const lab = await PostgresLab.start()
+  try {
+    yield* postgresRewrapHeats(lab)
+    yield* postgresAccessHeats(lab)
+    yield* postgresStatusHeats(lab)
+  } finally {
+    await lab.stop()
+  }
+  yield* sqliteHeats()
+}
