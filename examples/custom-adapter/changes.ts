@@ -1,8 +1,8 @@
 import { type Change, KEYRING_DOCUMENT, type Outcome } from '@talos/envelope'
 import type { Done } from './client.ts'
-import { refuseFollower } from './fitness.ts'
+import { FOLLOWER, requirePrimary } from './fitness.ts'
 import type { Tables } from './schema.ts'
-import { type Session, text } from './session.ts'
+import { number, type Session, text } from './session.ts'
 import { joined, list, type Sql, sql } from './sql.ts'
 
 /** Few enough that a fence does not wait long, and in hexadecimal less than `max_allowed_packet`. */
@@ -56,11 +56,11 @@ export async function applyChanges(
 ): Promise<Done<readonly Outcome[]>> {
   // Shared: writers pass side by side, and a fence waits until each of them has ended.
   const [keyring] = await session.bounded(
-    sql`SELECT revision, @@GLOBAL.read_only AS follower FROM ${tables.documents}
+    sql`SELECT revision, ${FOLLOWER} FROM ${tables.documents}
       WHERE name = ${KEYRING_DOCUMENT} LOCK IN SHARE MODE`,
   )
-  refuseFollower(Number(keyring?.['follower'] ?? 0) === 1)
-  const open = keyring !== undefined && Number(keyring['revision']) === guard
+  await requirePrimary(session, keyring)
+  const open = keyring !== undefined && number(keyring['revision']) === guard
   // By the primary key, so that no row is locked but those named.
   const there = await session.bounded(
     sql`SELECT name, wrap FROM ${tables.secrets} FORCE INDEX (PRIMARY)

@@ -15,6 +15,9 @@ export interface Done<T> {
   readonly wrote: boolean
 }
 
+/** The inside of a transaction. `attempt` counts from 1. */
+export type Transaction<T> = (session: Session, attempt: number) => Promise<Done<T>>
+
 /** Runs statements and transactions on connections of the caller's pool, each within the budget of its call. */
 export class Client {
   readonly #pool: Pool
@@ -105,10 +108,10 @@ export class Call {
   }
 
   /** Runs a transaction, and runs it again after a conflict until the budget is spent. */
-  async transaction<T>(body: (session: Session) => Promise<Done<T>>, shortestPauseMs = 0): Promise<T> {
+  async transaction<T>(body: Transaction<T>, shortestPauseMs = 0): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#connected((session) => this.#attempt(session, body))
+        return await this.#connected((session) => this.#attempt(session, (inside) => body(inside, attempt)))
       } catch (error) {
         if (!isConflict(error) || this.#committing) throw error
       }

@@ -1,22 +1,27 @@
 import type { StoredDocument } from '@talos/envelope'
 import type { Done } from './client.ts'
+import { FOLLOWER, requirePrimary } from './fitness.ts'
 import type { Tables } from './schema.ts'
-import { type Row, type Session, text } from './session.ts'
+import { number, type Row, type Session, text } from './session.ts'
 import { type Sql, sql } from './sql.ts'
 
-/** A fence that waits for one writer keeps all others waiting behind it. So it waits this long and lets them pass. */
-const LONGEST_STALL_MS = 500
+/**
+ * How long an attempt waits for the document's lock. A fence that waits for one writer keeps all others waiting behind
+ * it: so it stands aside, lets them pass, and waits longer the next time.
+ */
+const SHORTEST_STALL_MS = 200
+const LONGEST_STALL_MS = 1000
 
-/** The columns of a document, of the table `d`. The server's own clock, which knows no time zones. */
-export const DOCUMENT_COLUMNS: Sql = sql`d.name, d.value, d.revision,
-  TIMESTAMPDIFF(MICROSECOND, d.written, UTC_TIMESTAMP(6)) AS age`
+/** The columns of a document. Its age is by the server's own clock in UTC, which no change of local time moves. */
+export const DOCUMENT_COLUMNS: Sql = sql`name, value, revision,
+  TIMESTAMPDIFF(MICROSECOND, written, UTC_TIMESTAMP(6)) AS age`
 
 export function documentOf(row: Row): StoredDocument {
   return {
     key: text(row['name']),
     value: text(row['value']),
-    revision: Number(row['revision']),
-    ageMs: Math.max(0, Number(row['age']) / 1000),
+    revision: number(row['revision']),
+    ageMs: Math.max(0, number(row['age']) / 1000),
   }
 }
 
@@ -27,13 +32,15 @@ export async function replaceDocument(
   key: string,
   expectedRevision: number,
   value: string | null,
+  attempt: number,
 ): Promise<Done<number | null>> {
   // For the keyring document this is the fence: it waits for every writer that holds the row shared.
   const [there] = await session.bounded(
-    sql`SELECT value, revision FROM ${tables.documents} WHERE name = ${key} FOR UPDATE`,
-    LONGEST_STALL_MS,
+    sql`SELECT ${FOLLOWER}, value, revision FROM ${tables.documents} WHERE name = ${key} FOR UPDATE`,
+    Math.min(SHORTEST_STALL_MS * attempt, LONGEST_STALL_MS),
   )
-  const revision = there === undefined ? 0 : Number(there['revision'])
+  await requirePrimary(session, there)
+  const revision = there === undefined ? 0 : number(there['revision'])
   if (value === null && there === undefined) return { answer: 0, wrote: false }
   const repeated = value !== null && there !== undefined && revision === expectedRevision + 1
   if (repeated && text(there['value']) === value) return { answer: revision, wrote: false }

@@ -1,6 +1,6 @@
 import { StoreError } from '@talos/envelope'
-import type { Row, Session } from './session.ts'
-import { sql } from './sql.ts'
+import { number, type Row, type Session, text } from './session.ts'
+import { type Sql, sql } from './sql.ts'
 
 /** One record and its SQL around it, twice as long in hexadecimal. */
 const NEEDED_PACKET_BYTES = 4 * 1_048_576
@@ -8,6 +8,7 @@ const NEEDED_PACKET_BYTES = 4 * 1_048_576
 const VARIABLES = sql`SHOW SESSION VARIABLES WHERE Variable_name IN
   ('autocommit', 'innodb_flush_log_at_trx_commit', 'innodb_flush_method', 'max_allowed_packet', 'read_only', 'server_id',
    'sql_mode', 'wsrep_on')`
+const READ_ONLY = 'the server is read-only; connect to the primary'
 const REPLICATION = sql`SHOW GLOBAL STATUS LIKE 'Slaves_running'`
 
 /** What the server says of itself. */
@@ -24,7 +25,7 @@ export interface Fitness {
  */
 export async function examine(session: Session): Promise<Fitness> {
   const variables = new Map((await session.run(VARIABLES)).map(pair))
-  refuseFollower(variables.get('read_only') === 'ON')
+  if (variables.get('read_only') === 'ON') throw refusal(READ_ONLY)
   const [status] = await session.run(REPLICATION)
   if (status !== undefined && Number(pair(status)[1]) > 0) {
     throw refusal('the server is a replica; connect to its primary')
@@ -48,9 +49,21 @@ export async function examine(session: Session): Promise<Fitness> {
   return { serverId: variables.get('server_id') ?? '', reasons: [...doubts(variables)] }
 }
 
-/** @throws StoreError `ERR_STORE_CONFIGURATION` when the server takes no writes: it follows another one, or will. */
-export function refuseFollower(readOnly: boolean): void {
-  if (readOnly) throw refusal('the server is read-only; connect to the primary')
+/**
+ * The column that {@link requirePrimary} looks at. In every answer, because a primary may be demoted at any time. The sum,
+ * because MariaDB 10.11 answers 0 for the bare variable in a statement with GROUP BY.
+ */
+export const FOLLOWER: Sql = sql`@@GLOBAL.read_only + 0 AS follower`
+
+/**
+ * Looks whether an answer is of a server that takes writes.
+ *
+ * @param row - Any row of the answer. Where there is none, the server is asked again.
+ * @throws StoreError `ERR_STORE_CONFIGURATION` when it is read-only: it follows another one, or will.
+ */
+export async function requirePrimary(session: Session, row: Row | undefined): Promise<void> {
+  const [said] = row === undefined ? await session.bounded(sql`SELECT ${FOLLOWER}`) : [row]
+  if (said === undefined || number(said['follower']) !== 0) throw refusal(READ_ONLY)
 }
 
 function* doubts(variables: ReadonlyMap<string, string>): Generator<string> {
@@ -64,7 +77,7 @@ function* doubts(variables: ReadonlyMap<string, string>): Generator<string> {
 }
 
 function pair(row: Row): readonly [string, string] {
-  return [String(row['Variable_name']), String(row['Value'])]
+  return [text(row['Variable_name']), text(row['Value'])]
 }
 
 function refusal(message: string): StoreError {

@@ -12,12 +12,14 @@ import type { Connection, Pool } from 'mysql2/promise'
 import { applyChanges, batches } from './changes.ts'
 import { Client } from './client.ts'
 import { DOCUMENT_COLUMNS, documentOf, replaceDocument } from './documents.ts'
-import { examine, refuseFollower } from './fitness.ts'
+import { examine, FOLLOWER, requirePrimary } from './fitness.ts'
 import { Participant } from './participant.ts'
 import { SCHEMA_VERSION, schemaStatements, tablesOf } from './schema.ts'
-import { type Row, type Session, text } from './session.ts'
+import { number, type Row, text } from './session.ts'
 import { list, type Sql, sql } from './sql.ts'
 
+/** How long a fence that could not get its lock lets the writers pass that waited behind it. */
+const STAND_ASIDE_MS = 100
 /** A value of 1 MiB, its nonce and its tag. */
 export const MAX_SEALED_BYTES: number = 1_048_576 + 28
 
@@ -61,14 +63,15 @@ export function mariadbStore({ pool, tablePrefix = 'talos_' }: MariadbStoreOptio
   const tables = tablesOf(tablePrefix)
   const client = new Client(pool)
 
-  /** Rows from the primary: with no row at all the answer still says whether the server is read-only. */
-  async function authoritative(session: Session, columns: Sql, rest: Sql): Promise<readonly Row[]> {
-    const rows = await session.bounded(
-      sql`SELECT server.follower, ${columns}
-        FROM (SELECT @@GLOBAL.read_only AS follower) AS server LEFT JOIN ${rest}`,
+  /** Reads rows, and whether the server that answers may still be asked. */
+  function rowsOf(options: CallOptions | undefined, columns: Sql, rest: Sql): Promise<readonly Row[]> {
+    return client.call(options, (call) =>
+      call.read(async (session) => {
+        const rows = await session.bounded(sql`SELECT ${FOLLOWER}, ${columns} FROM ${rest}`)
+        await requirePrimary(session, rows[0])
+        return rows
+      }),
     )
-    refuseFollower(Number(rows[0]?.['follower'] ?? 0) === 1)
-    return rows
   }
 
   const store: MariadbStore = {
@@ -77,7 +80,7 @@ export function mariadbStore({ pool, tablePrefix = 'talos_' }: MariadbStoreOptio
         call.read(async (session) => {
           const { serverId, reasons } = await examine(session)
           const [row] = await session.bounded(sql`SELECT version, random FROM ${tables.store} WHERE id = 1`)
-          if (row === undefined || Number(row['version']) !== SCHEMA_VERSION) {
+          if (row === undefined || number(row['version']) !== SCHEMA_VERSION) {
             throw new StoreError(
               'ERR_STORE_NOT_MIGRATED',
               'the store has no tables of this version; run migrate()',
@@ -95,26 +98,15 @@ export function mariadbStore({ pool, tablePrefix = 'talos_' }: MariadbStoreOptio
     async read(names, options) {
       checkNames(names)
       if (names.length === 0) return []
-      const columns = sql`s.name, s.wrap, s.meta, s.sealed`
-      const rest = sql`${tables.secrets} AS s ON s.name IN ${list(names)}`
-      const rows = await client.call(options, (call) =>
-        call.read((session) => authoritative(session, columns, rest)),
-      )
+      const rest = sql`${tables.secrets} WHERE name IN ${list(names)}`
+      const rows = await rowsOf(options, sql`name, wrap, meta, sealed`, rest)
       return inOrder(names, rows)
     },
     async scan({ cursor, limit: wanted, exceptKekId }, options) {
       const limit = pageLimit(wanted)
-      const except = exceptKekId === undefined ? sql`` : sql` AND s.kek_id <> ${exceptKekId}`
-      const rows = await client.call(options, (call) =>
-        call.read((session) =>
-          authoritative(
-            session,
-            sql`s.name, s.wrap, s.meta`,
-            sql`${tables.secrets} AS s ON s.name > ${cursor ?? ''}${except} ORDER BY s.name LIMIT ${limit}`,
-          ),
-        ),
-      )
-      const items = rows.filter((row) => row['name'] !== null).map(headerOf)
+      const except = exceptKekId === undefined ? sql`` : sql` AND kek_id <> ${exceptKekId}`
+      const rest = sql`${tables.secrets} WHERE name > ${cursor ?? ''}${except} ORDER BY name LIMIT ${limit}`
+      const items = (await rowsOf(options, sql`name, wrap, meta`, rest)).map(headerOf)
       return { items, next: items.length === limit ? (items.at(-1)?.name ?? null) : null }
     },
     async write(guard, changes, options) {
@@ -129,46 +121,32 @@ export function mariadbStore({ pool, tablePrefix = 'talos_' }: MariadbStoreOptio
       })
     },
     async census(options) {
-      const counts = sql`(SELECT kek_id, COUNT(*) AS records FROM ${tables.secrets} GROUP BY kek_id) AS s ON TRUE`
-      const rows = await client.call(options, (call) =>
-        call.read((session) => authoritative(session, sql`s.kek_id, s.records`, counts)),
+      const rows = await rowsOf(
+        options,
+        sql`kek_id, COUNT(*) AS records`,
+        sql`${tables.secrets} GROUP BY kek_id`,
       )
-      const counted = rows.filter((row) => row['kek_id'] !== null)
-      return new Map(counted.map((row) => [text(row['kek_id']), Number(row['records'])]))
+      return new Map(rows.map((row) => [text(row['kek_id']), number(row['records'])]))
     },
     async readDocument(key, options) {
-      const rows = await client.call(options, (call) =>
-        call.read((session) =>
-          authoritative(session, DOCUMENT_COLUMNS, sql`${tables.documents} AS d ON d.name = ${key}`),
-        ),
-      )
-      const row = rows.find(({ name }) => name !== null)
+      const [row] = await rowsOf(options, DOCUMENT_COLUMNS, sql`${tables.documents} WHERE name = ${key}`)
       return row === undefined ? null : documentOf(row)
     },
     async writeDocument(key, expectedRevision, value, options) {
       checkDocument(key, expectedRevision, value)
       return client.call(options, (call) =>
         call.transaction(
-          (session) => replaceDocument(session, tables, key, expectedRevision, value),
-          // A fence that has stood aside lets the writers pass that waited behind it.
-          key === KEYRING_DOCUMENT ? 20 : 0,
+          (session, attempt) => replaceDocument(session, tables, key, expectedRevision, value, attempt),
+          key === KEYRING_DOCUMENT ? STAND_ASIDE_MS : 0,
         ),
       )
     },
     async listDocuments({ prefix, cursor, limit: wanted }, options) {
       const limit = pageLimit(wanted)
       // No LIKE: keys are visible ASCII, so all that begin with the prefix lie before it with U+007F behind.
-      const within = sql`d.name >= ${prefix} AND d.name < ${`${prefix}\u007f`} AND d.name > ${cursor ?? ''}`
-      const rows = await client.call(options, (call) =>
-        call.read((session) =>
-          authoritative(
-            session,
-            DOCUMENT_COLUMNS,
-            sql`${tables.documents} AS d ON ${within} ORDER BY d.name LIMIT ${limit}`,
-          ),
-        ),
-      )
-      const items = rows.filter(({ name }) => name !== null).map(documentOf)
+      const range = sql`name >= ${prefix} AND name < ${`${prefix}\u007f`} AND name > ${cursor ?? ''}`
+      const rest = sql`${tables.documents} WHERE ${range} ORDER BY name LIMIT ${limit}`
+      const items = (await rowsOf(options, DOCUMENT_COLUMNS, rest)).map(documentOf)
       return { items, next: items.length === limit ? (items.at(-1)?.key ?? null) : null }
     },
     migrate: (options) =>
@@ -213,9 +191,8 @@ function headerOf(row: Row): SecretHeader {
 function inOrder(names: readonly string[], rows: readonly Row[]): readonly (StoredSecret | null)[] {
   const found = new Map<string, StoredSecret>()
   for (const row of rows) {
-    const { sealed } = row
-    if (sealed instanceof Uint8Array)
-      found.set(text(row['name']), { ...headerOf(row), sealed: new Uint8Array(sealed) })
+    const header = headerOf(row)
+    found.set(header.name, { ...header, sealed: new Uint8Array(row['sealed'] ?? []) })
   }
   return names.map((name) => found.get(name) ?? null)
 }

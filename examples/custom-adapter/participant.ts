@@ -4,7 +4,7 @@ import type { Connection } from 'mysql2/promise'
 import { Budget } from './budget.ts'
 import { applyChanges, batches } from './changes.ts'
 import { asStoreError, isDuplicate, NO_SAVEPOINT, serverErrno } from './errors.ts'
-import { refuseFollower } from './fitness.ts'
+import { FOLLOWER, requirePrimary } from './fitness.ts'
 import type { Tables } from './schema.ts'
 import { type Row, Session } from './session.ts'
 import { list, sql } from './sql.ts'
@@ -29,10 +29,10 @@ export class Participant {
   read(names: readonly string[], options?: CallOptions): Promise<readonly Row[]> {
     return this.#savepoint(options, async (session) => {
       const rows = await session.bounded(
-        sql`SELECT @@GLOBAL.read_only AS follower, name, wrap, meta, sealed FROM ${this.#tables.secrets}
+        sql`SELECT ${FOLLOWER}, name, wrap, meta, sealed FROM ${this.#tables.secrets}
           FORCE INDEX (PRIMARY) WHERE name IN ${list(names)} ORDER BY name FOR UPDATE`,
       )
-      refuseFollower(Number(rows[0]?.['follower'] ?? 0) === 1)
+      await requirePrimary(session, rows[0])
       return rows
     })
   }

@@ -3,8 +3,8 @@ import type { Budget } from './budget.ts'
 import { GaveUp } from './errors.ts'
 import type { Sql } from './sql.ts'
 
-/** One row: the columns by their names. */
-export type Row = Readonly<Record<string, unknown>>
+/** One row: the columns by their names, each as the bytes that the server sent. */
+export type Row = Readonly<Record<string, Uint8Array | null>>
 
 /** A connection for the time of one call. Answers have the same shape however the caller has set up the client. */
 export class Session {
@@ -50,17 +50,22 @@ export class Session {
     this.#budget.check()
     this.#underWay = true
     try {
-      const [answer] = await this.#budget.wait(
+      const [answer, fields] = await this.#budget.wait(
         this.#connection.query({
           sql: text,
-          rowsAsArray: false,
+          rowsAsArray: true,
+          // Said as well: `nestTables: true` of the caller would leave arrays of nothing.
           nestTables: false,
-          typeCast: true,
-          namedPlaceholders: false,
+          // A function: anything else does not take the place of the caller's own.
+          typeCast: (field) => field.buffer(),
         }),
       )
       this.#underWay = false
-      return Array.isArray(answer) ? (answer as Row[]) : []
+      if (!Array.isArray(answer)) return []
+      const columns = fields.map(({ name }) => name)
+      return (answer as Uint8Array[][]).map((row) =>
+        Object.fromEntries(columns.map((name, index) => [name, row[index] ?? null])),
+      )
     } catch (error) {
       if (!(error instanceof GaveUp)) this.#underWay = false
       throw error
@@ -68,9 +73,13 @@ export class Session {
   }
 }
 
-/** The text in a column of bytes. */
-export function text(value: unknown): string {
-  if (!(value instanceof Uint8Array))
-    throw new TypeError('MariaDB answered a text in another form than bytes')
+/** The text in a column. */
+export function text(value: Uint8Array | null | undefined): string {
+  if (value === null || value === undefined) throw new TypeError('MariaDB answered NULL where it must not')
   return Buffer.from(value.buffer, value.byteOffset, value.length).toString()
+}
+
+/** The number in a column. */
+export function number(value: Uint8Array | null | undefined): number {
+  return Number(text(value))
 }

@@ -1,0 +1,104 @@
+import { createPool, type Pool } from 'mysql2/promise'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { MariadbServer } from '../../../test/services/mariadb-server.ts'
+import { mariadbStore } from '../mariadb-store.ts'
+import { newDatabase } from './open.ts'
+import { creates } from './records.ts'
+
+let primary: MariadbServer
+let replica: MariadbServer
+const pools: Pool[] = []
+
+beforeAll(async () => {
+  primary = await MariadbServer.start({ 'server-id': '1', 'log-bin': 'binlog' })
+  replica = await MariadbServer.start({ 'server-id': '2' })
+}, 60_000)
+
+afterAll(async () => {
+  await Promise.all(pools.map((pool) => pool.end()))
+  await replica?.stop()
+  await primary?.stop()
+})
+
+function poolOf(server: MariadbServer, database: string): Pool {
+  const pool = createPool({ uri: server.url(database), connectionLimit: 2 })
+  pools.push(pool)
+  return pool
+}
+
+test('refuses a replica, a read-only server, and takes a promoted replica for another incarnation', async () => {
+  const follow = createPool({ uri: replica.url() })
+  pools.push(follow)
+  await follow.query(
+    `CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = ${primary.port}, MASTER_USER = 'root',
+      MASTER_USE_GTID = slave_pos, MASTER_CONNECT_RETRY = 1`,
+  )
+  await follow.query('START SLAVE')
+  const database = await newDatabase(primary.url())
+  const store = mariadbStore({ pool: poolOf(primary, database) })
+  await store.migrate()
+  await store.writeDocument('keyring', 0, 'first')
+  await store.write(1, creates(['a']))
+  await vi.waitUntil(
+    async () => {
+      const found = follow.query(`SELECT name FROM ${database}.talos_secrets`)
+      return await found.then(([rows]) => (rows as unknown[]).length === 1).catch(() => false)
+    },
+    { timeout: 20_000 },
+  )
+
+  const refused = { code: 'ERR_STORE_CONFIGURATION', retryable: false }
+  const behind = mariadbStore({ pool: poolOf(replica, database) })
+  await expect(behind.identify()).rejects.toMatchObject({
+    ...refused,
+    message: expect.stringContaining('replica'),
+  })
+  await expect(behind.read(['a'])).rejects.toMatchObject(refused)
+  await expect(behind.census()).rejects.toMatchObject(refused)
+
+  await follow.query('STOP SLAVE')
+  await follow.query('RESET SLAVE ALL')
+  const promoted = await behind.identify()
+  expect(promoted.incarnation).not.toBe((await store.identify()).incarnation)
+  await expect(behind.write(1, creates(['b']))).resolves.toEqual(['done'])
+
+  await follow.query('SET GLOBAL read_only = 1')
+  for (const call of [
+    () => behind.identify(),
+    () => behind.read(['a']),
+    () => behind.read(['absent']),
+    () => behind.census(),
+    () => behind.readDocument('keyring'),
+    () => behind.write(1, creates(['c'])),
+    () => behind.writeDocument('keyring', 1, 'second'),
+  ]) {
+    await expect(call()).rejects.toMatchObject(refused)
+  }
+}, 60_000)
+
+test('is advisory, with a reason, where a crash loses what was acknowledged', async () => {
+  const pool = poolOf(primary, await newDatabase(primary.url()))
+  const store = mariadbStore({ pool })
+  await store.migrate()
+  await expect(store.identify()).resolves.toMatchObject({ level: 'strong', reasons: [] })
+  await pool.query('SET GLOBAL innodb_flush_log_at_trx_commit = 2')
+  await expect(store.identify()).resolves.toMatchObject({
+    level: 'advisory',
+    reasons: [expect.stringContaining('innodb_flush_log_at_trx_commit')],
+  })
+  await pool.query('SET GLOBAL innodb_flush_log_at_trx_commit = 1')
+})
+
+test('keeps what it acknowledged, and its incarnation, when the server is killed and started again', async () => {
+  const store = mariadbStore({ pool: poolOf(primary, await newDatabase(primary.url())) })
+  await store.migrate()
+  await store.writeDocument('keyring', 0, 'first')
+  const before = await store.identify()
+  const names = Array.from({ length: 250 }, (_, index) => `n${index}`)
+  await store.write(1, creates(names))
+  await primary.down()
+  await expect(store.read(['n0'])).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE', retryable: true })
+  await primary.up()
+  await expect(store.identify()).resolves.toEqual(before)
+  await expect(store.census()).resolves.toEqual(new Map([['v1', 250]]))
+}, 60_000)
