@@ -1,4 +1,5 @@
-import type { Change, SecretStore, StoredSecret } from '@talos/envelope'
+import { randomUUID } from 'node:crypto'
+import type { AuditEvent, Change, SecretStore, StoredSecret } from '@talos/envelope'
 
 export function secretOf(name: string, kekId = 'v1', sealedBytes = 92): StoredSecret {
   return { name, wrap: `talos:v2:${kekId}:${name}`, meta: '{}', sealed: new Uint8Array(sealedBytes).fill(7) }
@@ -26,5 +27,23 @@ export async function filled(store: SecretStore, count: number): Promise<void> {
       1,
       Array.from({ length }, (_, n) => creating(secretOf(`n${from + n}`))),
     )
+  }
+}
+
+/** A new event. Its id is random, which is all that tells it from others. */
+export function auditEvent(reason: string): AuditEvent {
+  return {
+    id: randomUUID(),
+    at: '2030-01-01T00:00:00.000Z',
+    action: 'suspend',
+    phase: 'done',
+    namespace: 'gateway',
+    instanceId: 'i-1',
+    process: `test/${process.pid}`,
+    kekId: 'v1',
+    epoch: 3,
+    reason,
+    actor: 'ops@example.org',
+    details: {},
   }
 }

@@ -7,9 +7,9 @@
 import { writeSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
-import type { StoredSecret } from '@talos/envelope'
+import { StoreAudit, type StoredSecret } from '@talos/envelope'
 import { openSqliteDatabase, sqliteStore } from '@talos/envelope-sqlite'
-import { creating, rewrapping, secretOf } from '../records.ts'
+import { auditEvent, creating, rewrapping, secretOf } from '../records.ts'
 
 const [task = '', path = '', argument = ''] = process.argv.slice(2)
 const database = openSqliteDatabase(path)
@@ -72,6 +72,18 @@ const TASKS: Record<string, () => Promise<void>> = {
       if (n % 2 === 0) continue
       await store.write(1, [rewrapping(name, 'v1', 'v2')])
       say(`rewrapped ${name}`)
+    }
+  },
+
+  /** Appends audit events until there are as many as asked for, or until it is killed, and says each one that is kept. */
+  async audit() {
+    const audit = new StoreAudit(store, { now: Date.now })
+    say('ready')
+    await told()
+    for (let n = 0; n < Number(argument); n += 1) {
+      const event = auditEvent(`${process.pid} ${n}`)
+      await audit.append(event, { timeoutMs: 60_000 })
+      say(event.id)
     }
   },
 
