@@ -103,13 +103,12 @@ function expectedFingerprints(
   sightings: readonly Sighting[],
   kekIds: readonly string[],
 ): ReadonlyMap<string, string> {
-  const live = liveReports(sightings)
-  const members = live.filter(({ role }) => role !== 'observer')
+  const members = liveReports(sightings).filter(({ role }) => role !== 'observer')
   const all = sightings.map(({ report }) => report)
   return new Map(
     kekIds.flatMap((id): [string, string][] => {
       const bound = document === null ? undefined : kekEntry(document, id)?.fingerprint
-      const said = [members, live, all].map((among) => fingerprintsOf(among, id)).find(({ size }) => size > 0)
+      const said = [members, all].map((among) => fingerprintsOf(among, id)).find(({ size }) => size > 0)
       const [first] = bound === undefined && said?.size === 1 ? said : [bound]
       return first === undefined ? [] : [[id, first]]
     }),

@@ -186,6 +186,7 @@ describe('the agreement matrix', () => {
       agrees: false,
       keks: { v1: { holding: 'missing' }, v2: { holding: 'missing' } },
     })
+    expect(statusOf(sighted('a', {}, { role: 'unknown' }), []).agrees).toBe(false)
   })
 
   test('KEK ids that every object has a property of are like any other', () => {

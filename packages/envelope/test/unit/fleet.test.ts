@@ -121,6 +121,20 @@ describe('an instance of fleet none', () => {
     expect((await member.get('b'))?.text()).toBe('y')
   })
 
+  test('asks for no listing of the fleet with its heartbeats, not even while it wishes another KEK', async () => {
+    const domain = testDomain()
+    await (await domain.open(ONLY_V1)).close()
+    const methods: string[] = []
+    const store = interceptStore(domain.store, async ({ method, proceed }) => {
+      methods.push(method)
+      return await proceed()
+    })
+    kept(await domain.open(BOTH_WISH_V2, { store, fleet: 'none' }))
+    methods.length = 0
+    await domain.clock.advance(5_000)
+    expect(new Set(methods)).toEqual(new Set(['readDocument']))
+  })
+
   test('is not waited for and does not promote what it wishes', async () => {
     const domain = testDomain()
     await (await domain.open(ONLY_V1)).close()
@@ -358,6 +372,26 @@ describe('the counts of a status', () => {
     )
     const vault = kept(await domain.open(ONLY_V1, { store }))
     expect((await vault.status()).counts).toMatchObject({ records: 250_000, atLeast: [] })
+  })
+
+  test('have a retired KEK among the stale ones only if a record names it after all', async () => {
+    const domain = testDomain()
+    await (await domain.open(ONLY_V1)).close()
+    await (await domain.open(BOTH_WISH_V2)).close()
+    const stored = await domain.store.readDocument('keyring')
+    if (stored === null) throw new Error('no keyring document')
+    const document = JSON.parse(stored.value) as { keks: Record<string, object> }
+    const v1 = { ...document.keks['v1'], state: 'retired', retiredAt: '2030-01-01T00:00:00.000Z' }
+    const retired = { ...document, keks: { ...document.keks, v1 } }
+    await domain.store.writeDocument('keyring', stored.revision, JSON.stringify(retired))
+    for (const [records, expected] of [
+      [0, {}],
+      [7, { v1: 7 }],
+    ] as const) {
+      const vault = await domain.open(BOTH_WISH_V2, { store: counting(domain.store, { v1: records }).store })
+      expect((await vault.status()).staleCounts).toEqual(expected)
+      await vault.close()
+    }
   })
 
   test('come with one listing of the fleet', async () => {
