@@ -59,10 +59,13 @@ export class RedisServer {
 
   /** Starts it, and waits until it has loaded its data unless told otherwise. */
   async up(loaded = true): Promise<void> {
-    const settings = Object.entries(this.#settings).flatMap(([name, value]) => [`--${name}`, value])
+    const settings = Object.entries(this.#settings).flatMap(([name, value]) => [
+      `--${name}`,
+      ...value.split(' ').map((word) => (word === '""' ? '' : word)),
+    ])
     const running = spawn(SERVER, settings, { cwd: this.#folder, stdio: 'ignore' })
     this.#process = running
-    const wanted = loaded ? /^PONG/ : /^(PONG|LOADING)/
+    const wanted = loaded ? /^(PONG|NOAUTH)/ : /^(PONG|NOAUTH|LOADING)/
     const deadline = performance.now() + START_TIMEOUT_MS
     while (!wanted.test(redisCli(this.port, 'PING'))) {
       if (running.exitCode !== null || performance.now() > deadline) throw new Error('Redis did not start')

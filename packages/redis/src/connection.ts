@@ -1,3 +1,4 @@
+import type { StoreError } from '@talos/envelope'
 import type { RedisArgument, RedisClient } from './client.ts'
 import type { Deadline } from './deadline.ts'
 import { clientClosed, doubtful, type Failure, failureOf, refusalOf, unreachable } from './failures.ts'
@@ -28,13 +29,35 @@ export class Connection {
    * @throws StoreError, never `ERR_STORE_OUTCOME_UNKNOWN`.
    */
   async ask(script: Script, args: readonly RedisArgument[], deadline: Deadline): Promise<Answer | null> {
+    const ended = await this.#untilAnswered(() => this.#run(script, args), deadline)
+    if (ended instanceof Error) throw ended
+    return accepted(ended)
+  }
+
+  /**
+   * Reads settings of the server with `CONFIG GET`, which managed services refuse.
+   *
+   * @returns The settings by name; `null` where the server refuses.
+   */
+  async settings(names: readonly string[], deadline: Deadline): Promise<Record<string, unknown> | null> {
+    const get = () => settled(this.client.call('config', ['get', ...names]))
+    const reply = await this.#untilAnswered(get, deadline)
+    if (reply instanceof Error) return null
+    if (!Array.isArray(reply)) return { ...(reply as object) }
+    return Object.fromEntries(
+      reply.flatMap((name, n) => (n % 2 === 0 ? [[String(name), String(reply[n + 1])]] : [])),
+    )
+  }
+
+  /** Sends what may be repeated until it is answered. @returns The answer, or the error of a server that refuses. */
+  async #untilAnswered(send: () => Promise<Ended>, deadline: Deadline): Promise<Answer | StoreError> {
     let obstacle: Error | null = null
     for (let attempt = 1; !deadline.passed; attempt += 1) {
-      const ended = await deadline.within(this.#run(script, args))
+      const ended = await deadline.within(send())
       if (ended === null) break
-      if ('answer' in ended.answer) return accepted(ended.answer.answer)
+      if ('answer' in ended.answer) return ended.answer.answer
       const { failure } = ended.answer
-      if (failure.kind === 'refused') throw failure.error
+      if (failure.kind === 'refused') return failure.error
       if (failure.kind === 'unknown script') continue
       if (failure.kind === 'lost') this.#refuseForGood(failure.cause)
       obstacle = failure.cause
@@ -77,19 +100,22 @@ export class Connection {
 
   async #send(command: 'eval' | 'evalsha', script: string, args: readonly RedisArgument[]): Promise<Ended> {
     const all = [script, this.#keys.length, ...this.#keys, ...args]
-    try {
-      const own = command === 'eval' ? 'evalBuffer' : 'evalshaBuffer'
-      const reply = await (this.client[own]?.(...all) ?? this.client.callBuffer(command, all))
-      return { answer: reply as Answer }
-    } catch (error) {
-      return { failure: failureOf(error) }
-    }
+    const own = command === 'eval' ? 'evalBuffer' : 'evalshaBuffer'
+    return settled(this.client[own]?.(...all) ?? this.client.callBuffer(command, all))
   }
 
   /** @throws StoreError where the client will not come back by itself. */
   #refuseForGood(cause: Error): void {
     if (this.client.status === 'end') throw clientClosed(cause)
     if (cause.message.includes('max retries per request')) throw unreachable(cause)
+  }
+}
+
+async function settled(reply: Promise<unknown>): Promise<Ended> {
+  try {
+    return { answer: (await reply) as Answer }
+  } catch (error) {
+    return { failure: failureOf(error) }
   }
 }
 

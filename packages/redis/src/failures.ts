@@ -63,6 +63,8 @@ export function failureOf(error: unknown): Failure {
 
 function adviceOf(code: string, message: string): string | undefined {
   if (code !== 'ERR') return CONFIGURATION[code]
+  // What Redis 7.0 says of a command inside a script.
+  if (message.startsWith("ERR The user executing the script can't")) return CONFIGURATION['NOPERM']
   if (
     message.includes('compiling script') ||
     message.includes('unknown flag') ||

@@ -1,7 +1,7 @@
 import type { StoreIdentity } from '@talos/envelope'
 import type { RedisClient } from './client.ts'
+import type { Connection } from './connection.ts'
 import type { Deadline } from './deadline.ts'
-import { failureOf } from './failures.ts'
 
 export const MAX_SEALED_BYTES = 1_048_576 + 28
 
@@ -28,23 +28,11 @@ const DURABLE: Readonly<Record<string, string>> = {
  * @returns Which of them take the level down, in words; `null` where the server does not say.
  */
 export async function durabilityGaps(
-  client: RedisClient,
+  connection: Connection,
   deadline: Deadline,
 ): Promise<readonly string[] | null> {
-  let reply: unknown
-  try {
-    const ended = await deadline.within(client.call('config', ['get', ...Object.keys(DURABLE)]))
-    if (ended === null) throw deadline.refusal()
-    reply = ended.answer
-  } catch (error) {
-    if (deadline.passed || failureOf(error).kind !== 'refused') throw error
-    return null
-  }
-  const settings = Array.isArray(reply)
-    ? Object.fromEntries(
-        reply.flatMap((_, n) => (n % 2 === 0 ? [[String(reply[n]), String(reply[n + 1])]] : [])),
-      )
-    : { ...(reply as Record<string, unknown>) }
+  const settings = await connection.settings(Object.keys(DURABLE), deadline)
+  if (settings === null) return null
   return Object.entries(DURABLE).flatMap(([name, needed]) =>
     settings[name] === needed
       ? []

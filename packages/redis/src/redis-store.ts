@@ -78,7 +78,7 @@ class Store implements RedisStore {
   async identify(options?: CallOptions): Promise<StoreIdentity> {
     const deadline = begun(options)
     const { client } = this.#connection
-    const gaps = client.isCluster ? null : await durabilityGaps(client, deadline)
+    const gaps = client.isCluster ? null : await durabilityGaps(this.#connection, deadline)
     const durable = gaps?.length === 0 ? '1' : '0'
     return identityOf(await this.#enter(deadline, { look: true, durable }), gaps, client)
   }
