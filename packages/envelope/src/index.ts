@@ -51,9 +51,19 @@ export type { AuditAction, AuditDetails, AuditEvent, AuditSink } from './lifecyc
 export type { FleetRole } from './lifecycle/fleet.ts'
 export type { InstanceKek, InstanceStatus, KekHolding } from './lifecycle/fleet-agreement.ts'
 export type { KekState } from './lifecycle/kek-state.ts'
+export type { KekFence } from './lifecycle/keyring-document.ts'
 export type { WaitingFor, WaitingReason } from './lifecycle/promote.ts'
 export type { ReadinessReason } from './lifecycle/readiness.ts'
 export type { ReloadResult } from './lifecycle/reload.ts'
+export type {
+  RetirementCertificate,
+  RetirementClause,
+  RetirementEvidence,
+  RetirementReason,
+  RetirementReasonCode,
+  SourceEvidence,
+} from './lifecycle/retirement/certificate.ts'
+export type { DeclaredSource } from './lifecycle/retirement/declared-source.ts'
 export type { AuditPage, AuditRetention } from './lifecycle/store-audit.ts'
 export { StoreAudit } from './lifecycle/store-audit.ts'
 export type {
@@ -83,6 +93,7 @@ export type { OpenVaultOptions } from './vault/open-vault.ts'
 export { openVault } from './vault/open-vault.ts'
 export type { Secret } from './vault/secret.ts'
 export type {
+  AuditEventsOptions,
   CallerContext,
   DeleteOptions,
   DeleteResult,
@@ -93,6 +104,7 @@ export type {
   ListPageOptions,
   PutOptions,
   PutResult,
+  ReencryptResult,
   RotateOptions,
   RotateResult,
   SecretEntry,
@@ -101,3 +113,13 @@ export type {
   VaultStatus,
   VaultView,
 } from './vault/secret-vault.ts'
+export type {
+  AdoptOptions,
+  CheckRetirementOptions,
+  ConfirmStoreOptions,
+  KekCommandOptions,
+  KekCommandResult,
+  PromoteOptions,
+  RetireOptions,
+  VaultKeks,
+} from './vault/vault-keks.ts'

@@ -1,5 +1,5 @@
 import { LifecycleError } from '../errors.ts'
-import { type TransitionVerb, transition } from './kek-state.ts'
+import { type KekState, type TransitionVerb, transition } from './kek-state.ts'
 import { currentKekId, type KekEntry, type KeyringDocument, kekEntry } from './keyring-document.ts'
 
 /** A KEK as it is bound to its id. */
@@ -36,6 +36,18 @@ export function firstDocument(namespace: string, kek: BoundKek, moment: ChangeMo
 }
 
 /**
+ * Checks that a verb may be applied to a KEK in its state.
+ *
+ * @throws LifecycleError `ERR_TRANSITION_REFUSED`.
+ */
+export function checkTransition(document: KeyringDocument, kekId: string, by: TransitionVerb): KekState {
+  const next = transition(by, kekEntry(document, kekId)?.state ?? 'provisioned')
+  if ('to' in next) return next.to
+  const message = `KEK "${kekId}" cannot be changed by ${by}: ${next.refused}. Nothing was changed.`
+  throw new LifecycleError('ERR_TRANSITION_REFUSED', message, { reasons: [next.refused] })
+}
+
+/**
  * The document after a promotion or reactivation: the KEK is current and the former one decrypt-only, in one change.
  *
  * @param by - `promote` for an id that was never current, `reactivate` for one that was.
@@ -48,8 +60,7 @@ export function madeCurrent(
   moment: ChangeMoment,
 ): KeyringDocument {
   const known = kekEntry(document, kek.id)
-  const next = transition(by, known?.state ?? 'provisioned')
-  if ('refused' in next) throw refused(by, kek.id, next.refused)
+  checkTransition(document, kek.id, by)
   const formerId = currentKekId(document)
   const former = document.keks[formerId] as KekEntry
   const epoch = document.epoch + 1
@@ -81,11 +92,10 @@ export function moved(
   at: string,
 ): KeyringDocument {
   const entry = knownKek(document, kekId)
-  const next = transition(by, entry.state)
-  if ('refused' in next) throw refused(by, kekId, next.refused)
+  const state = checkTransition(document, kekId, by)
   return withEntry(document, kekId, {
     ...entry,
-    state: next.to,
+    state,
     suspendedAt: by === 'suspend' ? at : by === 'resume' ? null : entry.suspendedAt,
     retiredAt: by === 'retire' ? at : entry.retiredAt,
   })
@@ -168,9 +178,4 @@ function newEntry({ fingerprint, suite }: BoundKek, at: string): KekEntry {
 
 function withEntry(document: KeyringDocument, kekId: string, entry: KekEntry): KeyringDocument {
   return { ...document, epoch: document.epoch + 1, keks: { ...document.keks, [kekId]: entry } }
-}
-
-function refused(by: TransitionVerb, kekId: string, why: string): LifecycleError {
-  const message = `KEK "${kekId}" cannot be changed by ${by}: ${why}. Nothing was changed.`
-  return new LifecycleError('ERR_TRANSITION_REFUSED', message, { reasons: [why] })
 }

@@ -13,6 +13,7 @@ export class KeyringState {
   readonly #store: SecretStore
   readonly #namespace: string
   #snapshot: KeyringSnapshot | null = null
+  #highestEpoch = 0
 
   constructor(store: SecretStore, namespace: string) {
     this.#store = store
@@ -22,6 +23,11 @@ export class KeyringState {
   /** The last view; `null` when there was no document. */
   get snapshot(): KeyringSnapshot | null {
     return this.#snapshot
+  }
+
+  /** The highest epoch this process has seen; higher than the last view's after the store has gone back. */
+  get highestEpoch(): number {
+    return this.#highestEpoch
   }
 
   /** Reads the document again. */
@@ -40,8 +46,7 @@ export class KeyringState {
       )
     }
     // Always what was read, even if it is older: after a restore the past is the truth.
-    this.#snapshot = { document, revision: stored.revision }
-    return this.#snapshot
+    return this.#keep({ document, revision: stored.revision })
   }
 
   /**
@@ -57,7 +62,13 @@ export class KeyringState {
     const text = serialiseKeyringDocument(next)
     const revision = await this.#store.writeDocument(KEYRING_DOCUMENT, basis?.revision ?? 0, text, options)
     if (revision === null) return false
-    this.#snapshot = { document: next, revision }
+    this.#keep({ document: next, revision })
     return true
+  }
+
+  #keep(snapshot: KeyringSnapshot): KeyringSnapshot {
+    this.#snapshot = snapshot
+    this.#highestEpoch = Math.max(this.#highestEpoch, snapshot.document.epoch)
+    return snapshot
   }
 }

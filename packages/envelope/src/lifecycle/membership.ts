@@ -4,6 +4,7 @@ import type { KeyringReader } from '../keyring/held-keyring.ts'
 import { isTested, testRemoteKek } from '../keyring/remote-kek.ts'
 import { type Runtime, type Timer, timestamp } from '../runtime.ts'
 import type { CallOptions, Page, SecretHeader, SecretStore } from '../store/secret-store.ts'
+import type { AuditTrail } from './audit.ts'
 import { type Fleet, type HeldKek, heldBy, type InstanceReport, liveReports, type Sighting } from './fleet.ts'
 import { firstDocument, madeCurrent } from './keyring-changes.ts'
 import { currentKekId, kekEntry } from './keyring-document.ts'
@@ -30,6 +31,7 @@ export interface MembershipOptions {
   readonly instanceId: string
   readonly leaseMs: number
   readonly emit: EventListener
+  readonly trail: AuditTrail
   /** Called after each heartbeat, and when a KEK was promoted. */
   readonly onBeat: () => void
 }
@@ -264,12 +266,14 @@ export class Membership {
     const formerKekId = currentKekId(basis.document)
     const { incarnation } = await store.identify(options)
     const next = madeCurrent(basis.document, kek, 'promote', { at: timestamp(runtime), incarnation })
-    if (await state.replace(basis, next, options)) {
-      emit({ type: 'promoted', kekId: kek.id, formerKekId, epoch: next.epoch })
-    } else {
+    const entry = { action: 'promote', kekId: kek.id, epoch: basis.document.epoch } as const
+    await this.#with.trail.around(entry, 'routine', async (note) => {
+      const isFirst = await state.replace(basis, next, options)
+      note(isFirst ? { epoch: next.epoch } : { details: { overtaken: true } })
+      if (isFirst) emit({ type: 'promoted', kekId: kek.id, formerKekId, epoch: next.epoch })
       // Somebody else changed the document first; the next heartbeat looks at what it says now.
-      await state.refresh(options)
-    }
+      else await state.refresh(options)
+    })
   }
 
   async #checkReadiness(options: CallOptions): Promise<void> {
@@ -282,7 +286,10 @@ export class Membership {
     const mayHaveChanged = isDue && (this.#inUse.size > 0 || this.#checkedRevision !== snapshot?.revision)
     if (snapshot !== null && mayHaveChanged) {
       const current = currentKekId(snapshot.document)
-      this.#inUse = asked.length === 0 ? new Set() : await kekIdsInUse(store, current, asked, options)
+      // A retired KEK that a census found records of stays asked for until they are gone.
+      const returned = [...this.#inUse].filter((id) => kekEntry(snapshot.document, id)?.state === 'retired')
+      const wanted = [...asked, ...returned]
+      this.#inUse = wanted.length === 0 ? new Set() : await kekIdsInUse(store, current, wanted, options)
       this.#checkedRevision = snapshot.revision
       this.#beatsSinceCheck = 0
     }
@@ -317,7 +324,7 @@ export class Membership {
       leaseMs,
       wishedKekId: keyring.wishedKekId,
       keks: Object.fromEntries(keks),
-      epochSeen: state.snapshot?.document.epoch ?? 0,
+      epochSeen: state.highestEpoch,
       formats: ['talos:v2'],
       startedAt: this.#startedAt,
     }

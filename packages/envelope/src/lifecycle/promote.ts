@@ -55,8 +55,17 @@ export function checkPromotion(
   if (kek.id === current) return { kind: 'current' }
   const reasons = neverReasons(kek, document, current)
   if (reasons.length > 0) return { kind: 'blocked', reasons }
-  const waitingFor = live.flatMap((instance) => obstacle(kek, document, instance) ?? [])
+  const waitingFor = obstacles(kek, document, live)
   return waitingFor.length > 0 ? { kind: 'waiting', waitingFor } : { kind: 'ready' }
+}
+
+/** The live instances that a KEK cannot become current with, each with its first reason. */
+export function obstacles(
+  kek: { readonly id: string; readonly fingerprint: string },
+  document: KeyringDocument,
+  live: readonly InstanceReport[],
+): readonly WaitingFor[] {
+  return live.flatMap((instance) => obstacle(kek, document, instance) ?? [])
 }
 
 /** The wished KEKs of live members that were never current, each with the fingerprint its wishers hold. */

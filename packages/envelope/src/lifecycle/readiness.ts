@@ -25,10 +25,14 @@ export function holding(keyring: KeyringReader, document: KeyringDocument, kekId
   return bound.fingerprint === kek.fingerprint && bound.suite === kek.suite ? 'held' : 'other_bytes'
 }
 
-/** The fenced KEKs that this instance does not hold: whether they are required is a question to the store. */
+/**
+ * The fenced KEKs that this instance does not hold: whether they are required is a question to the store. Not asked for
+ * retired ones: the gate has seen to it that they have no record.
+ */
 export function fencedAndNotHeld(keyring: KeyringReader, document: KeyringDocument): readonly string[] {
   return Object.entries(document.keks)
-    .filter(([id, entry]) => entry.state !== 'current' && holding(keyring, document, id) !== 'held')
+    .filter(([, { state }]) => state === 'decrypt-only' || state === 'suspended')
+    .filter(([id]) => holding(keyring, document, id) !== 'held')
     .map(([id]) => id)
 }
 

@@ -1,6 +1,7 @@
 import { utf8 } from '../bytes.ts'
 import { FormatError } from '../errors.ts'
 import { type EncodedContext, encodeContext } from '../format/context.ts'
+import { isKekId } from '../format/envelope-v2.ts'
 import type { CallerContext } from './secret-vault.ts'
 
 const MAX_NAMESPACE_BYTES = 128
@@ -77,4 +78,32 @@ function tooLarge(maxValueBytes: number): FormatError {
     'ERR_VALUE_TOO_LARGE',
     `The value is longer than ${maxValueBytes} bytes. Nothing was written. openVault takes maxValueBytes up to 1 MiB.`,
   )
+}
+
+/** @throws TypeError for what is no KEK id. */
+export function checkKekId(kekId: unknown): asserts kekId is string {
+  if (typeof kekId !== 'string' || !isKekId(kekId)) {
+    throw new TypeError(
+      'A KEK id is 1 to 32 of a-z, 0-9, _ and -, begins with a letter or digit and does not end in _file.',
+    )
+  }
+}
+
+/** @throws TypeError for a reason that says nothing. Its length is the audit's to judge. */
+export function checkReason(what: string, reason: unknown): void {
+  if (reason === undefined) return
+  if (typeof reason !== 'string' || reason.trim() === '') throw new TypeError(`${what} is a reason in words.`)
+}
+
+/**
+ * A time as RFC 3339 UTC, comparable as text with the times of records.
+ *
+ * @throws TypeError for what is no time.
+ */
+export function checkTime(what: string, time: unknown): string | null {
+  if (time === undefined) return null
+  const text =
+    typeof time === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/.test(time) ? time : null
+  if (text === null) throw new TypeError(`${what} is a time as RFC 3339 UTC, such as 2030-01-31T12:00:00Z.`)
+  return text.length === 20 ? `${text.slice(0, 19)}.000Z` : `${text.slice(0, -1).padEnd(23, '0')}Z`
 }

@@ -1,7 +1,9 @@
 import type { KekResolver } from '../codec/unwrap.ts'
 import { type DecryptError, KeyError, LifecycleError } from '../errors.ts'
+import type { EventListener } from '../events.ts'
 import type { HeldKeyring } from '../keyring/held-keyring.ts'
 import type { Kek } from '../keyring/kek.ts'
+import type { KekState } from '../lifecycle/kek-state.ts'
 import { currentKekId, kekEntry } from '../lifecycle/keyring-document.ts'
 import type { KeyringSnapshot, KeyringState } from '../lifecycle/keyring-state.ts'
 import { describeNotHeld, holding, STATE_LOST_MESSAGE } from '../lifecycle/readiness.ts'
@@ -12,15 +14,25 @@ export class KeyAccess {
   readonly #state: KeyringState
   /** Fingerprints of the keys given to `import`. */
   readonly #setApart = new Set<string>()
+  readonly #emit: EventListener
+  /** What was told of KEKs that should have no record left, by KEK id and epoch. */
+  readonly #told = new Set<string>()
 
-  constructor(keyring: HeldKeyring, state: KeyringState) {
+  constructor(keyring: HeldKeyring, state: KeyringState, emit: EventListener) {
     this.#keyring = keyring
     this.#state = state
+    this.#emit = emit
   }
 
-  /** Finds the KEK to open with. Other bytes than the bound ones count as not held. */
+  /**
+   * Finds the KEK to open with. Other bytes than the bound ones count as not held. A suspended KEK opens nothing; a retired one
+   * does, where its bytes are back, for then its records are too.
+   */
   readonly resolve: KekResolver<Kek> = (kekId) => {
     const document = this.#state.snapshot?.document
+    const state = this.#stateOf(kekId)
+    if (state === 'suspended' || state === 'retired') this.#tellUnexpected(kekId, state)
+    if (state === 'suspended') return 'not_allowed'
     for (const keyring of this.#keyring.forOpening) {
       const kek = keyring.get(kekId)
       if (kek !== undefined && (document === undefined || holding(keyring, document, kekId) === 'held'))
@@ -98,7 +110,15 @@ export class KeyAccess {
   /** Turns "does not open" into the error that says what to do, where a KEK is the reason. */
   explain(error: DecryptError): DecryptError | KeyError {
     if (error.kekId === null) return error
-    if (error.reason === 'kek_unknown') return this.#notHeld(error.kekId, 'this secret is under it', error)
+    if (error.reason === 'kek_unknown') return this.#notHeld(error.kekId, this.#whyNeeded(error.kekId), error)
+    if (error.reason === 'kek_not_allowed' && this.#stateOf(error.kekId) === 'suspended') {
+      return new KeyError(
+        'ERR_KEK_NOT_ALLOWED',
+        `KEK "${error.kekId}" is suspended, and this secret is under it. Resume it at once with vault.keks.resume(), then rotate ` +
+          'before it is suspended again.',
+        { kekId: error.kekId, cause: error },
+      )
+    }
     if (error.reason !== 'kek_mismatch') return error
     const held = this.#keyring.get(error.kekId)?.fingerprint
     return new KeyError(
@@ -107,6 +127,24 @@ export class KeyAccess {
         'or its wrap text was altered. Give the key source the bytes it was written with.',
       { kekId: error.kekId, cause: error },
     )
+  }
+
+  #whyNeeded(kekId: string): string {
+    return this.#stateOf(kekId) === 'retired'
+      ? 'this secret is under it although it was retired: it has come back from a backup. Its escrow holds the bytes'
+      : 'this secret is under it'
+  }
+
+  #stateOf(kekId: string): KekState | undefined {
+    const document = this.#state.snapshot?.document
+    return document === undefined ? undefined : kekEntry(document, kekId)?.state
+  }
+
+  #tellUnexpected(kekId: string, state: 'suspended' | 'retired'): void {
+    const key = `${kekId} ${this.#state.snapshot?.document.epoch}`
+    if (this.#told.has(key)) return
+    this.#told.add(key)
+    this.#emit({ type: 'unexpected_kek', kekId, state })
   }
 
   #notHeld(kekId: string, why: string, cause?: unknown): KeyError {

@@ -10,7 +10,7 @@ import { type Runtime, timestamp } from '../runtime.ts'
 import { checkNames, STORE_LIMITS } from '../store/limits.ts'
 import { parseMeta, type RecordMeta, serialiseMeta } from '../store/record-meta.ts'
 import type { Change, Outcome, Page, SecretHeader, SecretStore, StoredSecret } from '../store/secret-store.ts'
-import { checkCallerContext, checkVersion, recordContext, valueBytes } from './arguments.ts'
+import { checkCallerContext, checkTime, checkVersion, recordContext, valueBytes } from './arguments.ts'
 import { Deadline } from './deadline.ts'
 import type { KeyAccess } from './key-access.ts'
 import { Secret } from './secret.ts'
@@ -22,6 +22,7 @@ import type {
   ListPageOptions,
   PutOptions,
   PutResult,
+  ReencryptResult,
   SecretEntry,
 } from './secret-vault.ts'
 
@@ -96,6 +97,21 @@ export class Records {
     })
   }
 
+  /** Writes the value of a secret under a new DEK, at the version it was read with. */
+  async reencrypt(name: string, options: GetOptions): Promise<ReencryptResult> {
+    const deadline = new Deadline(this.#with.runtime, options)
+    const { context } = options
+    for (;;) {
+      const pairs = context === undefined ? {} : { context }
+      const secret = await this.get(name, { ...deadline.next(), ...pairs })
+      if (secret === null) return { outcome: 'missing' }
+      using opened = secret
+      const put = { ...deadline.next(), ...pairs, expectedVersion: opened.version }
+      const { outcome, version } = await this.put(name, opened.bytes(), put)
+      if (outcome !== 'conflict') return { outcome: 'reencrypted', version }
+    }
+  }
+
   async delete(name: string, options: DeleteOptions): Promise<DeleteResult> {
     const { store, state, runtime } = this.#with
     checkNames([name])
@@ -115,14 +131,18 @@ export class Records {
   }
 
   async listPage(options: ListPageOptions): Promise<Page<SecretEntry>> {
-    const { cursor = null, limit = 100, prefix = '' } = options
+    const { cursor = null, limit = 100, prefix = '', changedSince } = options
     if (!Number.isSafeInteger(limit) || limit < 1 || limit > STORE_LIMITS.pageItems) {
       throw new TypeError(`limit is a whole number from 1 to ${STORE_LIMITS.pageItems}.`)
     }
     if (typeof prefix !== 'string') throw new TypeError('prefix is text.')
+    const since = checkTime('changedSince', changedSince)
     const deadline = new Deadline(this.#with.runtime, options)
     const page = await this.#with.store.scan({ cursor, limit }, deadline.next())
-    return { items: page.items.filter(({ name }) => name.startsWith(prefix)).map(entryOf), next: page.next }
+    const named = page.items.filter(({ name }) => name.startsWith(prefix)).map(entryOf)
+    // A record that does not say when it was changed may have been.
+    const items = named.filter(({ updatedAt }) => since === null || updatedAt === null || updatedAt >= since)
+    return { items, next: page.next }
   }
 
   async #open(stored: StoredSecret, context: EncodedContext, deadline: Deadline): Promise<Secret> {
@@ -136,7 +156,7 @@ export class Records {
     } catch (error) {
       if (!isEnvelopeError(error) || error.code !== 'ERR_DECRYPT_FAILED') throw error
       const failed = error as DecryptError
-      if (failed.reason !== 'kek_unknown') throw keys.explain(failed)
+      if (failed.reason !== 'kek_unknown' && failed.reason !== 'kek_not_allowed') throw keys.explain(failed)
       // The document may have come to say something else of this KEK since it was last read.
       await state.refresh(deadline.next())
     }

@@ -4,9 +4,11 @@ import type { KekState } from '../lifecycle/kek-state.ts'
 import type { WaitingFor } from '../lifecycle/promote.ts'
 import type { ReadinessReason } from '../lifecycle/readiness.ts'
 import type { ReloadResult } from '../lifecycle/reload.ts'
+import type { AuditPage } from '../lifecycle/store-audit.ts'
 import type { RotationFailure, RotationOperation } from '../rotation/operation.ts'
 import type { CallOptions, Page, SecretStore } from '../store/secret-store.ts'
 import type { Secret } from './secret.ts'
+import type { AdoptOptions, ConfirmStoreOptions, KekCommandResult, VaultKeks } from './vault-keks.ts'
 
 /** The caller's pairs of the encryption context: at most 14, and neither `namespace` nor `name`. */
 export type CallerContext = Readonly<Record<string, string>>
@@ -70,6 +72,11 @@ export type DeleteResult =
   | { readonly outcome: 'deleted' | 'missing' }
   | { readonly outcome: 'conflict'; readonly version: number }
 
+/** What became of a `reencrypt`; `version` is one more than before. */
+export type ReencryptResult =
+  | { readonly outcome: 'reencrypted'; readonly version: number }
+  | { readonly outcome: 'missing' }
+
 /** What is known of a secret without opening it. */
 export interface SecretEntry {
   readonly name: string
@@ -89,6 +96,13 @@ export interface SecretEntry {
 export interface ListOptions extends CallOptions {
   /** Only names that begin with this text. @defaultValue all */
   readonly prefix?: string
+  /**
+   * Only secrets whose value was written at this time or later, as RFC 3339 UTC, by the clock of whoever wrote it; those whose
+   * metadata is damaged too.
+   *
+   * @defaultValue all
+   */
+  readonly changedSince?: string
 }
 
 /** Options of `listPage`. */
@@ -99,10 +113,25 @@ export interface ListPageOptions extends ListOptions {
   readonly limit?: number
 }
 
+/** Options of `auditEvents`. */
+export interface AuditEventsOptions extends CallOptions {
+  /** `next` of the page before. @defaultValue null: from the newest */
+  readonly cursor?: string | null
+  /** 1 to 1,000. @defaultValue 100 */
+  readonly limit?: number
+}
+
 /** Options of `rotate`. */
 export interface RotateOptions extends CallOptions {
   /** The most secrets to re-wrap per second. @defaultValue absent: as fast as the store takes them */
   readonly ratePerSecond?: number
+  /**
+   * Says that you know: re-wrapping takes secrets from under a compromised KEK and makes none of them secret again. Replace the
+   * credentials.
+   *
+   * @defaultValue false: while a KEK is marked compromised, rotations are refused
+   */
+  readonly acknowledgeCompromised?: boolean
 }
 
 /** Which rotation is going on after `rotate`. */
@@ -230,6 +259,15 @@ export interface SecretVault extends AsyncDisposable {
   /** Reads up to 100 secrets in one store call; answers in the order asked. All share `context`. */
   getMany(names: readonly string[], options?: GetOptions): Promise<readonly (Secret | null)[]>
 
+  /**
+   * Writes the value of a secret once more, under a fresh DEK: what a rotation does not do. For secrets whose DEK others may
+   * know, together with a new credential.
+   *
+   * @param options - The pairs that the secret was written with.
+   * @throws As `get` and `put`.
+   */
+  reencrypt(name: string, options?: GetOptions): Promise<ReencryptResult>
+
   /** Deletes one secret. Needs no KEK. */
   delete(name: string, options?: DeleteOptions): Promise<DeleteResult>
 
@@ -253,6 +291,7 @@ export interface SecretVault extends AsyncDisposable {
    * done or the vault is closed; another instance, or the next start, carries it on.
    *
    * @throws LifecycleError `ERR_PROMOTION_BLOCKED` when the wished KEK can never become current; `reasons` say why.
+   * `ERR_KEK_COMPROMISED` while a KEK is marked so and `acknowledgeCompromised` is not given.
    */
   rotate(options?: RotateOptions): Promise<RotateResult>
 
@@ -281,6 +320,32 @@ export interface SecretVault extends AsyncDisposable {
    * @throws StoreError `ERR_STORE_UNAVAILABLE`, also when the call ran out of time. It may be made again.
    */
   reload(options?: CallOptions): Promise<ReloadResult>
+
+  /** The life of KEKs: the retirement gate and every change that an operator asks for. */
+  readonly keks: VaultKeks
+
+  /**
+   * Makes the keyring document anew from what the records say, after it was lost: every KEK that a record names is bound again,
+   * one of them or another becomes current. Reads all headers. Tombstones of retired KEKs are lost for good.
+   *
+   * Stop what was running before the loss: a write that an instance had begun then may take effect.
+   *
+   * @throws LifecycleError `ERR_ADOPTION_REFUSED` with every reason, also where nothing is lost; `ERR_AUDIT_UNAVAILABLE`.
+   */
+  adopt(options?: AdoptOptions): Promise<KekCommandResult>
+
+  /**
+   * Says that the store as it is now is the one to go on with, after a restore or failover: every fence is made anew above every
+   * epoch that is known. Rotate afterwards, and let the gate count again.
+   */
+  confirmStore(options?: ConfirmStoreOptions): Promise<KekCommandResult>
+
+  /**
+   * Reads the audit trail of this keyring domain, newest first.
+   *
+   * @throws TypeError when the vault was opened with an audit sink of your own: read it there.
+   */
+  auditEvents(options?: AuditEventsOptions): Promise<AuditPage>
 
   /**
    * Stops the rotation after the batch that is running, says goodbye to the fleet and waits for calls in flight. The

@@ -4,23 +4,30 @@ import type { EventListener } from '../events.ts'
 import type { HeldKeyring } from '../keyring/held-keyring.ts'
 import { checkImportKeys } from '../keyring/import-keys.ts'
 import type { KeySource } from '../keyring/key-source.ts'
+import { type AuditSink, type AuditTrail, auditTrail } from '../lifecycle/audit.ts'
 import { Fleet, type FleetRole } from '../lifecycle/fleet.ts'
+import { KekCommands } from '../lifecycle/kek-commands.ts'
 import type { KeyWatch } from '../lifecycle/key-watch.ts'
-import { currentKekId } from '../lifecycle/keyring-document.ts'
+import { currentKekId, type KeyringDocument } from '../lifecycle/keyring-document.ts'
 import { KeyringState } from '../lifecycle/keyring-state.ts'
 import { Membership } from '../lifecycle/membership.ts'
 import { STATE_LOST_MESSAGE } from '../lifecycle/readiness.ts'
 import { KeyReload, type ReloadResult } from '../lifecycle/reload.ts'
+import type { DeclaredSource } from '../lifecycle/retirement/declared-source.ts'
+import { RetirementGate } from '../lifecycle/retirement/retirement-gate.ts'
+import { type AuditPage, StoreAudit } from '../lifecycle/store-audit.ts'
 import type { RotationFailure, RotationOperation } from '../rotation/operation.ts'
 import { OperationLog } from '../rotation/operation-log.ts'
 import { RotationEngine } from '../rotation/rotation-engine.ts'
 import { type Runtime, uuidV7 } from '../runtime.ts'
 import type { CallOptions, Page, SecretStore } from '../store/secret-store.ts'
+import { bindKeks, type RunCall } from './bind-keks.ts'
 import { Deadline } from './deadline.ts'
 import { KeyAccess } from './key-access.ts'
 import { Records } from './records.ts'
 import type { Secret } from './secret.ts'
 import type {
+  AuditEventsOptions,
   DeleteOptions,
   DeleteResult,
   GetOptions,
@@ -29,6 +36,7 @@ import type {
   ListPageOptions,
   PutOptions,
   PutResult,
+  ReencryptResult,
   RotateOptions,
   RotateResult,
   SecretEntry,
@@ -37,6 +45,7 @@ import type {
   VaultView,
 } from './secret-vault.ts'
 import { vaultStatus } from './status.ts'
+import type { AdoptOptions, ConfirmStoreOptions, KekCommandResult, VaultKeks } from './vault-keks.ts'
 
 /** What a vault is made of, checked. */
 export interface VaultParts {
@@ -50,6 +59,9 @@ export interface VaultParts {
   readonly keys: KeySource
   /** What was loaded of it. */
   readonly keyring: HeldKeyring
+  /** Absent for the store's own documents. */
+  readonly audit?: AuditSink
+  readonly declaredSources: readonly DeclaredSource[]
   /** Absent when it is not to be watched. */
   readonly keyWatch?: KeyWatch
 }
@@ -58,9 +70,12 @@ export interface VaultParts {
 export class Vault implements SecretVault {
   readonly namespace: string
   readonly instanceId: string
+  readonly keks: VaultKeks
   readonly #parts: VaultParts
   readonly #state: KeyringState
   readonly #membership: Membership
+  readonly #trail: AuditTrail
+  readonly #commands: KekCommands
   readonly #reload: KeyReload
   readonly #log: OperationLog
   readonly #engine: RotationEngine
@@ -75,15 +90,27 @@ export class Vault implements SecretVault {
     this.namespace = namespace
     this.instanceId = uuidV7(runtime)
     this.#state = new KeyringState(store, namespace)
-    const keys = new KeyAccess(keyring, this.#state)
+    const keys = new KeyAccess(keyring, this.#state, this.#emit)
     this.#keys = keys
     const shared = { store, runtime, namespace, instanceId: this.instanceId, leaseMs, emit: this.#emit }
+    this.#log = new OperationLog(store)
+    const fleet = new Fleet(store, runtime, this.instanceId, parts.fleet)
+    const trail = auditTrail({ ...shared, sink: parts.audit ?? new StoreAudit(store, runtime) })
+    this.#trail = trail
+    const domain = { ...shared, keyring, mayWrap: keys.mayWrap, state: this.#state, fleet, trail }
+    const gate = new RetirementGate({
+      ...domain,
+      declared: parts.declaredSources,
+      newestOperation: async (options) => (await this.#log.newest(options))?.operation ?? null,
+    })
+    this.#commands = new KekCommands({
+      ...domain,
+      gate,
+      follow: (options) => this.#membership.follow(options),
+    })
+    this.keks = bindKeks(gate, this.#commands, this.#run)
     this.#membership = new Membership({
-      ...shared,
-      keyring,
-      mayWrap: keys.mayWrap,
-      state: this.#state,
-      fleet: new Fleet(store, runtime, this.instanceId, parts.fleet),
+      ...domain,
       onBeat: () => {
         this.#reload.onBeat()
         this.#engine.rouse()
@@ -98,7 +125,6 @@ export class Vault implements SecretVault {
       inFlight: () => Promise.allSettled(this.#inFlight),
       follow: (options) => this.#membership.follow(options),
     })
-    this.#log = new OperationLog(store)
     this.#engine = new RotationEngine({
       ...shared,
       log: this.#log,
@@ -142,6 +168,10 @@ export class Vault implements SecretVault {
         value.fill(0)
       }
     })
+  }
+
+  reencrypt(name: string, options: GetOptions = {}): Promise<ReencryptResult> {
+    return this.#call(() => this.#records.reencrypt(name, options))
   }
 
   get(name: string, options: GetOptions = {}): Promise<Secret | null> {
@@ -189,6 +219,7 @@ export class Vault implements SecretVault {
       const deadline = new Deadline(this.#parts.runtime, options)
       const snapshot = await this.#state.refresh(deadline.next())
       if (snapshot === null) throw new LifecycleError('ERR_KEYRING_STATE_LOST', STATE_LOST_MESSAGE)
+      checkAcknowledged(snapshot.document, options.acknowledgeCompromised === true)
       const verdict = await this.#membership.verdict(deadline.next())
       if (verdict.kind === 'blocked') {
         const message = `The KEK this instance wishes does not become current. ${verdict.reasons.join(' ')}`
@@ -197,7 +228,12 @@ export class Vault implements SecretVault {
       const pending = await this.#membership.pending(deadline.next())
       const target = pending?.kekId ?? currentKekId(snapshot.document)
       const draft = this.#engine.draft(target, ratePerSecond, pending?.waitingFor ?? [])
-      const active = await this.#log.begin(draft, deadline.next())
+      const entry = { action: 'rotate', kekId: target, epoch: snapshot.document.epoch } as const
+      const active = await this.#trail.around(entry, 'routine', async (note) => {
+        const begun = await this.#log.begin(draft, deadline.next())
+        note({ details: { operationId: begun.id, started: begun.id === draft.id } })
+        return begun
+      })
       this.#engine.wake()
       return { id: active.id, started: active.id === draft.id, waitingFor: active.waitingFor }
     })
@@ -229,6 +265,24 @@ export class Vault implements SecretVault {
     })
   }
 
+  adopt(options: AdoptOptions = {}): Promise<KekCommandResult> {
+    return this.#run(options, async (next) => ({ epoch: await this.#commands.adopt(options, next) }))
+  }
+
+  confirmStore(options: ConfirmStoreOptions = {}): Promise<KekCommandResult> {
+    return this.#run(options, async (next) => ({ epoch: await this.#commands.confirmStore(options, next) }))
+  }
+
+  auditEvents(options: AuditEventsOptions = {}): Promise<AuditPage> {
+    return this.#run(options, async (next) => {
+      const { store, runtime, audit } = this.#parts
+      if (audit !== undefined)
+        throw new TypeError('This vault was given an audit sink. Read the trail there.')
+      const { cursor = null, limit = 100 } = options
+      return await new StoreAudit(store, runtime).list({ cursor, limit }, next())
+    })
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -248,7 +302,15 @@ export class Vault implements SecretVault {
       // The store does not answer: others wait for this instance's lease instead.
     }
     await Promise.allSettled(this.#inFlight)
+    await this.#trail.flush()
   }
+
+  /** Runs a call with a deadline of its own. */
+  readonly #run: RunCall = (options, call) =>
+    this.#call(async () => {
+      const deadline = new Deadline(this.#parts.runtime, options ?? {})
+      return await call(() => deadline.next())
+    })
 
   /** Counts a call, so that `close` can wait for it. */
   async #call<T>(call: () => Promise<T>): Promise<T> {
@@ -275,4 +337,18 @@ export class Vault implements SecretVault {
       // Telemetry never stops the work.
     }
   }
+}
+
+/** Re-wrapping is no answer to a KEK that others know; who asks for it must know that. */
+function checkAcknowledged({ keks }: KeyringDocument, isAcknowledged: boolean): void {
+  const known = Object.entries(keks).filter(
+    ([, kek]) => kek.compromisedAt !== null && kek.state !== 'retired',
+  )
+  if (isAcknowledged || known.length === 0) return
+  const ids = known.map(([id]) => `"${id}"`).join(', ')
+  throw new LifecycleError(
+    'ERR_KEK_COMPROMISED',
+    `KEK ${ids} is marked compromised. Re-wrapping makes no secret under it secret again: replace the credentials, then rotate ` +
+      'with acknowledgeCompromised.',
+  )
 }
