@@ -12,10 +12,10 @@ export class OpenedKek {
   #disposed = false
 
   /** @internal */
-  constructor({ kekId, fingerprint, sealedAt }: SealedKekHeader, kek: Uint8Array) {
-    this.kekId = kekId
-    this.fingerprint = fingerprint
-    this.sealedAt = sealedAt
+  constructor(header: SealedKekHeader, kek: Uint8Array) {
+    this.kekId = header.kekId
+    this.fingerprint = header.fingerprint
+    this.sealedAt = header.sealedAt
     this.#kek = kek
   }
 
