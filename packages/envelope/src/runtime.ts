@@ -42,5 +42,15 @@ export function jitter(runtime: Runtime, baseMs: number): number {
 
 /** The wall clock as RFC 3339 UTC, for times that people read. */
 export function timestamp(runtime: Runtime): string {
-  return new Date(runtime.now()).toISOString()
+  return timestampOf(runtime.now())
+}
+
+/** Milliseconds since 1970 as RFC 3339 UTC. */
+export function timestampOf(milliseconds: number): string {
+  return new Date(milliseconds).toISOString()
+}
+
+/** The reverse of {@link timestampOf}; `NaN` for what is no time. */
+export function millisecondsOf(time: string): number {
+  return Date.parse(time)
 }

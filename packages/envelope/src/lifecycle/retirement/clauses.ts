@@ -1,3 +1,4 @@
+import { millisecondsOf, timestampOf } from '../../runtime.ts'
 import { disagreeing, type InstanceStatus } from '../fleet-agreement.ts'
 import type { KekEntry } from '../keyring-document.ts'
 import type {
@@ -83,11 +84,11 @@ function sourcesHold({ kekId, entry, evidence: { S4 }, nowMs }: RetirementCase):
         'then ask again.'
       return [blocks('source_holds_envelopes', message)]
     }
-    const endsMs = Date.parse(entry.fence?.at ?? '') + (maxAgeMs ?? 0)
+    const endsMs = millisecondsOf(entry.fence?.at ?? '') + (maxAgeMs ?? 0)
     if (nowMs >= endsMs) return []
     const message =
       `Envelopes under KEK "${kekId}" may be in the declared source "${name}" until ` +
-      `${Number.isNaN(endsMs) ? 'its age after the fence has passed' : new Date(endsMs).toISOString()}. Wait until then.`
+      `${Number.isNaN(endsMs) ? 'its age after the fence has passed' : timestampOf(endsMs)}. Wait until then.`
     return [blocks('source_not_expired', message)]
   })
 }
@@ -104,19 +105,19 @@ function operationTargets({ kekId, evidence: { S5 } }: RetirementCase): Finding[
 
 function fleetDisagrees({ evidence: { S6, S8 } }: RetirementCase): Finding[] {
   return disagreeing(S6.instances).map((instance) => {
-    const { process, role, epochSeen } = instance
+    const { process: name, role, epochSeen } = instance
     if (role === 'unknown') {
-      const message = `What ${process} reports of itself cannot be read by this version. Update it, or stop it.`
+      const message = `What ${name} reports of itself cannot be read by this version. Update it, or stop it.`
       return blocks('instance_unknown', message)
     }
     if (epochSeen < S8.epoch) {
       const message =
-        `${process} has seen epoch ${epochSeen} and not ${S8.epoch} yet. It looks three times in a lease: ask again, or stop ` +
+        `${name} has seen epoch ${epochSeen} and not ${S8.epoch} yet. It looks three times in a lease: ask again, or stop ` +
         'it if it hangs.'
       return blocks('instance_behind', message)
     }
     const wanting = S6.needed.flatMap((id) => describeCell(id, instance))
-    const message = `${process} cannot read or write everything: ${wanting.join('; ')}. Correct its key source, or stop it.`
+    const message = `${name} cannot read or write everything: ${wanting.join('; ')}. Correct its key source, or stop it.`
     return blocks('instance_disagrees', message)
   })
 }
