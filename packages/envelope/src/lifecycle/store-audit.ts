@@ -206,11 +206,8 @@ export class StoreAudit implements AuditSink {
 
   #remember(eventId: string, page: number): void {
     this.#unsettled.set(eventId, page)
-    if (this.#unsettled.size <= MOST_UNSETTLED) return
-    for (const oldest of this.#unsettled.keys()) {
-      this.#unsettled.delete(oldest)
-      return
-    }
+    const [longestAgo = ''] = this.#unsettled.keys()
+    if (this.#unsettled.size > MOST_UNSETTLED) this.#unsettled.delete(longestAgo)
   }
 }
 
@@ -221,12 +218,8 @@ function isFull(events: readonly AuditEvent[], stored: StoredDocument | null): b
 
 /** `null` for a page that this version cannot read. */
 function parsePage(text: string): readonly AuditEvent[] | null {
-  try {
-    const events = JSON.parse(text) as unknown
-    return Array.isArray(events) && events.every(isEvent) ? events : null
-  } catch {
-    return null
-  }
+  const events = parse(text)
+  return Array.isArray(events) && events.every(isEvent) ? events : null
 }
 
 function isEvent(value: unknown): value is AuditEvent {
@@ -234,12 +227,16 @@ function isEvent(value: unknown): value is AuditEvent {
   return [event?.id, event?.at, event?.action, event?.phase].every((text) => typeof text === 'string')
 }
 
-function parsePointer(text: string): { readonly newest: number; readonly oldest: number } | null {
+function parsePointer(text: string): Pick<Bounds, 'newest' | 'oldest'> | null {
+  const { newest, oldest } = (parse(text) ?? {}) as Partial<Bounds>
+  if (!Number.isSafeInteger(newest) || !Number.isSafeInteger(oldest)) return null
+  const bounds = { newest, oldest } as Bounds
+  return bounds.oldest >= 1 && bounds.oldest <= bounds.newest ? bounds : null
+}
+
+function parse(text: string): unknown {
   try {
-    const { newest, oldest } = JSON.parse(text) as Record<string, unknown>
-    if (typeof newest !== 'number' || typeof oldest !== 'number') return null
-    const isSound = Number.isSafeInteger(newest) && Number.isSafeInteger(oldest) && oldest >= 1
-    return isSound && newest >= oldest ? { newest, oldest } : null
+    return JSON.parse(text)
   } catch {
     return null
   }
