@@ -5,6 +5,8 @@ import { mariadbStore } from '../mariadb-store.ts'
 import { newDatabase } from './open.ts'
 import { creates } from './records.ts'
 
+vi.setConfig({ testTimeout: 60_000 })
+
 let primary: MariadbServer
 let replica: MariadbServer
 const pools: Pool[] = []
@@ -74,7 +76,7 @@ test('refuses a replica, a read-only server, and takes a promoted replica for an
   ]) {
     await expect(call()).rejects.toMatchObject(refused)
   }
-}, 60_000)
+})
 
 test('is advisory, with a reason, where a crash loses what was acknowledged', async () => {
   const pool = poolOf(primary, await newDatabase(primary.url()))

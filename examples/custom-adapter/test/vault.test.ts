@@ -7,6 +7,8 @@ import { type MariadbStore, mariadbStore } from '../mariadb-store.ts'
 import { newDatabase } from './open.ts'
 import { creates, record } from './records.ts'
 
+vi.setConfig({ testTimeout: 60_000 })
+
 const WRITERS = 16
 const keks = { v1: randomBytes(32), v2: randomBytes(32) }
 
@@ -100,7 +102,7 @@ test('a vault keeps secrets in MariaDB, promotes a KEK under 16 writers and rota
   const [first] = await former.getMany([names[7] ?? ''])
   expect(first?.text()).toBe('value of provider/7')
   expect((await former.get('openai/prod'))?.kekId).toBe('v2')
-}, 120_000)
+})
 
 test('a fence under 16 writers takes this long', async () => {
   const { store } = await openStore()
@@ -132,7 +134,7 @@ test('a fence under 16 writers takes this long', async () => {
   console.log(
     `MariaDB: 50 fences under ${WRITERS} writers: median ${at(25)} ms, slowest ${at(49)} ms; ${writes} writes meanwhile`,
   )
-}, 120_000)
+})
 
 test('a secret and a row of the application are written in one transaction, or neither is', async () => {
   const { pool, store } = await openStore()
