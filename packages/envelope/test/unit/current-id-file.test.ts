@@ -136,9 +136,10 @@ describe('a file that names the current KEK', () => {
       environment: { TALOS_KEK_DIR: folder, TALOS_CURRENT_KEK_ID_FILE: join(folder, '.current') },
     })
     const loads: Promise<string>[] = []
-    for (let version = 2; version < 40; version += 1) {
+    for (let version = 2; version < 120; version += 1) {
       loads.push(source.load().then(({ ids, wishedKekId }) => `${ids.join(' ')} ${wishedKekId}`))
-      for (let turn = 0; turn < version % 7; turn += 1) await setImmediate()
+      // From before the load begins to after it has ended.
+      for (let turn = 0; turn < version * 4; turn += 1) await setImmediate()
       mount(version)
       await loads.at(-1)
     }
