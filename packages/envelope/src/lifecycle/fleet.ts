@@ -170,10 +170,10 @@ function parsed(text: string): Partial<InstanceReport> {
 }
 
 function isReport(value: Partial<InstanceReport>): value is InstanceReport {
-  const { process, leaseMs, wishedKekId, startedAt, epochSeen, keks } = value
+  const { process, wishedKekId, startedAt, epochSeen, keks } = value
   return (
     [process, wishedKekId, startedAt].every((each) => typeof each === 'string') &&
-    [leaseMs, epochSeen].every((each) => typeof each === 'number') &&
+    typeof epochSeen === 'number' &&
     typeof keks === 'object' &&
     keks !== null &&
     Object.entries(keks).every(([id, held]) => isKekId(id) && typeof held?.fingerprint === 'string')

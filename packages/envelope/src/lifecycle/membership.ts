@@ -192,8 +192,8 @@ export class Membership {
     if (!isNew || pendingWishes(snapshot.document, live).some(({ id }) => id === kek.id))
       return { kind: 'current' }
     const reason =
-      `KEK "${kek.id}" is wished by no live member of the fleet, and this instance, opened with fleet: '${fleet.role}', ` +
-      `promotes nothing by itself. Promote it with vault.keks.promote('${kek.id}'), or name the current KEK as current here.`
+      `No live member wishes KEK "${kek.id}", and an instance with fleet: '${fleet.role}' promotes nothing by itself. Call ` +
+      `vault.keks.promote('${kek.id}'), or name the current KEK as current here.`
     return { kind: 'blocked', reasons: [reason] }
   }
 

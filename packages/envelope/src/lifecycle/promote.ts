@@ -112,9 +112,8 @@ function obstacle(
   const who = { instanceId: instance.instanceId, process: instance.process }
   if (instance.role === 'unknown') {
     const message =
-      `What instance ${instance.instanceId} reports cannot be read here: another version of this package wrote it, or it is ` +
-      'damaged. Bring all instances to one version, or stop that process; a report that is not renewed counts for ten ' +
-      'minutes at most.'
+      `The report of ${instance.process} cannot be read here. Bring all instances to one version, or stop that process; a ` +
+      'report that nobody renews counts for ten minutes at most.'
     return { ...who, reason: 'unreadable', message }
   }
   const held = heldBy(instance, kek.id)

@@ -9,11 +9,11 @@ export interface CallOptions {
   readonly timeoutMs?: number
 }
 
-/** Options of a census. They are leave to count less; a store may ignore them. */
+/** Options of a census: leave to count less, which a store may ignore. */
 export interface CensusOptions extends CallOptions {
-  /** Where counting may stop: see `[CENSUS-3]`. A whole number from 0. @defaultValue absent: every record is counted */
+  /** The limit of each KEK, from 0; see `[CENSUS-3]`. @defaultValue none: every record is counted */
   readonly upTo?: number
-  /** Where it may stop for single KEKs, by id. @defaultValue `upTo` for each */
+  /** The limits of single KEKs, by id. @defaultValue `upTo` */
   readonly upToOf?: Readonly<Record<string, number>>
 }
 
@@ -160,8 +160,7 @@ export interface SecretStore {
    *
    * - `[CENSUS-1]` Counts every record by the KEK id inside its wrap text.
    * - `[CENSUS-2]` Authoritative for everything written before it began; `identify().level` says if not.
-   * - `[CENSUS-3]` Without `upTo` and `upToOf` every number is exact. With them a KEK that has more records than its limit may
-   *   get the limit and one instead of its number. Every other number stays exact: a KEK is left out only if it has none.
+   * - `[CENSUS-3]` Every number is exact, but for a KEK that has more records than its limit: it may get the limit and one.
    */
   census(options?: CensusOptions): Promise<ReadonlyMap<string, number>>
 

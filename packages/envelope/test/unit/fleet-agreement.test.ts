@@ -179,14 +179,15 @@ describe('the agreement matrix', () => {
   })
 
   test('an instance whose report cannot be read holds nothing, tells nothing and does not agree', () => {
-    expect(statusOf(sighted('a', {}, { role: 'unknown' }))).toMatchObject({
+    const nothing = { role: 'unknown', epochSeen: 0, startedAt: '', wishedKekId: '' } as const
+    expect(statusOf(sighted('a', {}, nothing))).toMatchObject({
       role: 'unknown',
       startedAt: null,
       wishedKekId: null,
       agrees: false,
       keks: { v1: { holding: 'missing' }, v2: { holding: 'missing' } },
     })
-    expect(statusOf(sighted('a', {}, { role: 'unknown' }), []).agrees).toBe(false)
+    expect(statusOf(sighted('a', {}, nothing), []).agrees).toBe(false)
   })
 
   test('KEK ids that every object has a property of are like any other', () => {
