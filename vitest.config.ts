@@ -9,6 +9,8 @@ export default defineConfig({
   test: {
     include: ['{packages,examples}/*/test/**/*.test.ts', '{bench,test}/**/*.test.ts'],
     environment: 'node',
+    // Two cores and several servers: a test that takes a second alone takes more in company.
+    testTimeout: 30_000,
     globalSetup: ['test/services/global-setup.ts'],
     coverage: {
       provider: 'v8',

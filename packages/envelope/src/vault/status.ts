@@ -4,6 +4,7 @@ import { currentKekId, kekEntry } from '../lifecycle/keyring-document.ts'
 import type { KeyringState } from '../lifecycle/keyring-state.ts'
 import type { Membership } from '../lifecycle/membership.ts'
 import { fencedAndNotHeld, holding } from '../lifecycle/readiness.ts'
+import { storeNotices } from '../lifecycle/store-notices.ts'
 import { type Runtime, timestamp } from '../runtime.ts'
 import type { SecretStore } from '../store/secret-store.ts'
 import type { Deadline } from './deadline.ts'
@@ -35,7 +36,7 @@ export async function vaultStatus(sources: StatusSources, deadline: Deadline): P
   const target = pending?.kekId ?? current
   const asOf = timestamp(runtime)
   const upToOf = target === null ? {} : { [target]: MOST_COUNTED_OF_TARGET }
-  const [{ level }, census] = await Promise.all([
+  const [{ level, incarnation }, census] = await Promise.all([
     store.identify(deadline.next()),
     store.census({ ...deadline.next(), upTo: MOST_COUNTED, upToOf }),
   ])
@@ -63,6 +64,7 @@ export async function vaultStatus(sources: StatusSources, deadline: Deadline): P
     notices: [
       ...(verdict.kind === 'blocked' ? verdict.reasons : supersededNotices(sources, current)),
       ...removedNotices(sources, census),
+      ...storeNotices(state, incarnation),
       ...membership.notices,
       ...sources.keyNotices,
     ],
@@ -109,5 +111,8 @@ function removedNotices({ state, keyring }: StatusSources, census: ReadonlyMap<s
   if (document === undefined) return []
   return fencedAndNotHeld(keyring, document)
     .filter((id) => (census.get(id) ?? 0) === 0 && keyring.get(id) === undefined)
-    .map((id) => `KEK "${id}" is not loaded here and no secret is under it: removed, not retired.`)
+    .map(
+      (id) =>
+        `KEK "${id}" is not loaded here and no secret is under it: removed, not retired. Retire it with vault.keks.retire().`,
+    )
 }
