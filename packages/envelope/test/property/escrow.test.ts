@@ -16,7 +16,7 @@ const known = await sealKek({ kekId: 'v1', kek: crypto.getRandomValues(new Uint8
 const bytes = (length: number): fc.Arbitrary<Uint8Array> =>
   fc.uint8Array({ minLength: length, maxLength: length })
 
-describe('any KEK', () => {
+describe('any KEK', { timeout: 60_000 }, () => {
   it('comes back from escrow, here and through a program that knows only the specification', async () => {
     await fc.assert(
       fc.asyncProperty(legalKekIds, keks, async (kekId, kek) => {
@@ -53,7 +53,7 @@ describe('any KEK', () => {
   })
 })
 
-describe('any text', () => {
+describe('any text', { timeout: 60_000 }, () => {
   it('that is no sealed KEK is refused with a code, read and opened', async () => {
     const pieces = fc.constantFrom(...known.split(/(?<=[\n ])/), '\n', 'A', 'é', '\ud800', '=', '0')
     const texts = fc.oneof(

@@ -49,7 +49,7 @@ async function expectMalformed(text: string, message = ''): Promise<void> {
   expect(() => inspectSealedKek(text)).toThrow(message)
 }
 
-describe('an altered file is refused', () => {
+describe('an altered file is refused', { timeout: 60_000 }, () => {
   it('with any bit of its body flipped, also when the check was made to fit', async () => {
     const body = bodyOf(forRecipient)
     const answers: Record<string, number> = {}
@@ -81,7 +81,7 @@ describe('an altered file is refused', () => {
       expect(text).not.toBe(forPassphrase)
       expect(await answerOf(withCheck(text), { passphrase: PASSPHRASE })).toBe('ERR_ESCROW_NOT_OPENED')
     }
-  }, 60_000)
+  })
 
   it('with any character of any line replaced, added or left out', async () => {
     const text = forRecipient
@@ -104,7 +104,7 @@ describe('an altered file is refused', () => {
     console.log(`escrow: ${tried} files with one character altered, 0 opened: ${JSON.stringify(answers)}`)
     expect(answers['opened']).toBeUndefined()
     expect(answers['ERR_ESCROW_NOT_OPENED']).toBeGreaterThan(100)
-  }, 60_000)
+  })
 
   it('cut anywhere, and with any line left out, doubled or moved', async () => {
     for (let end = 0; end < forRecipient.length; end += 1) await expectMalformed(forRecipient.slice(0, end))
@@ -182,7 +182,7 @@ describe('parameters that would cost more than they may', () => {
   })
 })
 
-describe('two files', () => {
+describe('two files', { timeout: 60_000 }, () => {
   it('open with no line of the other, by the same key and for the same KEK or not', async () => {
     const other = new Uint8Array(Buffer.from(generateKek(), 'base64url'))
     const lookalikes = await Promise.all([
@@ -211,7 +211,7 @@ describe('two files', () => {
   })
 })
 
-describe('a key that is another one', () => {
+describe('a key that is another one', { timeout: 60_000 }, () => {
   it('opens nothing, and looks like tampering from outside', async () => {
     const flipped = withCheck(withBody(forPassphrase, flipBit(bodyOf(forPassphrase), 200)))
     const errors = await Promise.all(
@@ -232,7 +232,7 @@ describe('a key that is another one', () => {
     for (const each of seen) expect(each).toEqual(seen[0])
     expect(await answerOf(forRecipient, generateEscrowKeyPair())).toBe('ERR_ESCROW_NOT_OPENED')
     expect(await answerOf(forRecipient, { passphrase: PASSPHRASE })).toBe('ERR_ESCROW_NOT_OPENED')
-  }, 60_000)
+  })
 
   it.each([
     ['the public key', pair.publicKey, 'is no private escrow key'],

@@ -104,7 +104,7 @@ describe('a KEK in escrow', { timeout: 60_000 }, () => {
   })
 })
 
-describe('sealing refuses', () => {
+describe('sealing refuses', { timeout: 60_000 }, () => {
   it.each([
     ['an empty passphrase', '', 'has 0 characters: give 16 to 1024'],
     ['a short passphrase', 'fifteen letters', 'has 15 characters: give 16 to 1024'],
