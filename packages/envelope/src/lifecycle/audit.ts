@@ -110,7 +110,7 @@ export interface AuditTrail {
    * not begun.
    */
   around<T>(entry: AuditEntry, mode: AuditMode, work: AuditedWork<T>, options?: CallOptions): Promise<T>
-  /** Tries once more to write what waits. Never rejects; without anything waiting it asks nobody. */
+  /** Tries once more to write what waits, for at most 10 s. Never rejects; without anything waiting it asks nobody. */
   flush(): Promise<void>
 }
 
@@ -197,7 +197,7 @@ export function auditTrail(parts: AuditTrailParts): AuditTrail {
     })
 
   return {
-    flush,
+    flush: () => within(runtime, {}, flush).catch(() => {}),
     async around<T>(entry: AuditEntry, mode: AuditMode, work: AuditedWork<T>, options: CallOptions = {}) {
       checkAuditText('reason', entry.reason, REASON_CHARACTERS)
       checkAuditText('actor', entry.actor, ACTOR_CHARACTERS)

@@ -257,6 +257,20 @@ describe('a destructive step', () => {
     expect(begun).toBe(0)
   })
 
+  test('whose caller gave up while earlier events were still tried leaves no intent behind', async () => {
+    const { trail, answerWith, mend, clock, phases } = bench()
+    answerWith(silent)
+    await trail.around(PROMOTE, 'routine', async () => {})
+    const step = trail.around(RETIRE, 'destructive', async () => {}, { timeoutMs: 200 })
+    const refused = expect(step).rejects.toMatchObject({ code: 'ERR_AUDIT_UNAVAILABLE' })
+    await clock.advance(200)
+    await refused
+    mend()
+    await clock.advance(60_000)
+    await trail.flush()
+    expect(phases()).toEqual(['intent promote', 'done promote', 'failed retire'])
+  })
+
   test('that was not begun says so once the sink is back: it may have kept the intent', async () => {
     const { trail, kept, answerWith, mend, phases } = bench()
     answerWith(async (event) => {
@@ -388,6 +402,23 @@ describe('routine work', () => {
     await trail.around(PROMOTE, 'routine', async () => {})
     await trail.flush()
     expect(told.length).toBeGreaterThan(0)
+  })
+
+  test('flush waits 10 s at most, for a sink that takes long to refuse each of many events as well', async () => {
+    const { trail, answerWith, clock } = bench()
+    let tries = 0
+    answerWith(async () => {
+      tries += 1
+      await new Promise<void>((resolve) => clock.runtime.timer(resolve, 4_000))
+      throw new Error('refused')
+    })
+    for (let index = 0; index < 10; index += 1) await trail.around(PROMOTE, 'routine', async () => {})
+    const flushed = trail.flush().then(() => 'over')
+    await clock.advance(9_999)
+    expect(await Promise.race([flushed, 'waiting'])).toBe('waiting')
+    await clock.advance(1)
+    expect(await flushed).toBe('over')
+    expect(tries).toBe(3)
   })
 
   test('many pieces of work at once each leave one intent and one outcome', async () => {

@@ -397,6 +397,17 @@ describe('faults of the store', () => {
     console.log(`${kills} kills while a page was begun, none lost what was acknowledged`)
   })
 
+  test('a page that is gone is passed over by listing and by sweeping', async () => {
+    const domain = bench({ maxEvents: 1_000 })
+    const { audit, event, store, reasons, keys } = domain
+    await seedPages(domain, 21)
+    for (const page of [1, 10]) await store.writeDocument(`audit/${page}`, 1, null)
+    expect(await reasons()).toEqual([...downFrom(1_050, 500), ...downFrom(450, 50)])
+    await audit.append(event('1050'))
+    expect(await reasons()).toEqual([...downFrom(1_051, 500), ...downFrom(450, 100)])
+    expect(await keys()).toHaveLength(19)
+  })
+
   test('a store that does not let documents be deleted keeps more, and nothing else suffers', async () => {
     const domain = bench()
     const { event, store, clock, keys, reasons } = domain
