@@ -44,7 +44,12 @@ export interface PendingPromotion extends PromotionOutlook {
 /** The fleet at one look, and what it says of promotions. */
 export interface FleetSurvey {
   readonly fleet: readonly Sighting[]
+  /** This instance's own wish, or else another's, so that every instance gives an operator the same answer. */
   readonly pending: PendingPromotion | null
+  /**
+   * What rule P says of this instance's own wish. One that came true while this instance ran is fulfilled for good: after the
+   * next promotion it is an old configuration, not a wish to go back.
+   */
   readonly verdict: PromotionVerdict
 }
 
@@ -117,27 +122,7 @@ export class Membership {
   async survey(options: CallOptions): Promise<FleetSurvey> {
     const fleet = await this.#with.fleet.all(options)
     const live = liveReports(fleet)
-    return { fleet, pending: this.#pendingAmong(live), verdict: this.#verdictAmong(live) }
-  }
-
-  /**
-   * What rule P says of this instance's own wish. One that came true while this instance ran is fulfilled for good: after the
-   * next promotion it is an old configuration, not a wish to go back.
-   */
-  async verdict(options: CallOptions): Promise<PromotionVerdict> {
-    const { state, keyring, fleet } = this.#with
-    const document = state.snapshot?.document
-    // Only an id that was never promoted has to wait for others.
-    const isNew = document !== undefined && kekEntry(document, keyring.wishedKekId) === undefined
-    return this.#verdictAmong(isNew ? await fleet.live(options) : [])
-  }
-
-  /**
-   * The promotion that is pending in the fleet: this instance's own wish, or else another's, so that every instance gives
-   * an operator the same answer.
-   */
-  async pending(options: CallOptions): Promise<PendingPromotion | null> {
-    return this.#pendingAmong(await this.#with.fleet.live(options))
+    return { fleet, pending: this.#pending(live), verdict: this.#verdict(live) }
   }
 
   /** What the promotion of one KEK looks like from here. */
@@ -171,7 +156,7 @@ export class Membership {
     this.#concludeReadiness()
   }
 
-  #pendingAmong(live: readonly InstanceReport[]): PendingPromotion | null {
+  #pending(live: readonly InstanceReport[]): PendingPromotion | null {
     const snapshot = this.#with.state.snapshot
     if (snapshot === null) return null
     const wishes = pendingWishes(snapshot.document, live)
@@ -182,7 +167,7 @@ export class Membership {
     return { kekId: wish.id, wished: true, waitingFor: verdict.kind === 'waiting' ? verdict.waitingFor : [] }
   }
 
-  #verdictAmong(live: readonly InstanceReport[]): PromotionVerdict {
+  #verdict(live: readonly InstanceReport[]): PromotionVerdict {
     const { state, keyring, fleet } = this.#with
     const kek = keyring.get(keyring.wishedKekId)
     const snapshot = state.snapshot
@@ -254,7 +239,9 @@ export class Membership {
   async #pursueWish(basis: KeyringSnapshot, options: CallOptions): Promise<void> {
     const { store, keyring, state, runtime, emit, fleet } = this.#with
     if (fleet.role !== 'member') return
-    const verdict = await this.verdict(options)
+    // Only an id that was never promoted has to wait for others.
+    const isNew = kekEntry(basis.document, keyring.wishedKekId) === undefined
+    const verdict = this.#verdict(isNew ? await fleet.live(options) : [])
     const kek = keyring.get(keyring.wishedKekId)
     const waiting = verdict.kind === 'waiting' ? verdict.waitingFor.length : 0
     const told = `${waiting} for ${kek?.id}`

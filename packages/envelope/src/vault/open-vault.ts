@@ -37,14 +37,14 @@ export interface OpenVaultOptions extends CallOptions {
    */
   readonly watchKeys?: boolean
   /**
-   * How this instance takes part in the fleet. Whatever it is, it reads and writes secrets and may begin an empty store. Who is
-   * not waited for has to hold a KEK before it is promoted: afterwards it could neither write nor open what is under it.
+   * How this instance takes part in the fleet. Each reads and writes secrets and may begin an empty store.
    *
-   * - `member`, for services: it reports what it holds, promotes the KEK it wishes, and promotions wait for it.
-   * - `observer`, for command lines and dashboards: it reports itself and is never waited for. It promotes nothing by itself.
-   * - `none`, for functions that are frozen between requests: it writes no report, so that nobody waits for it or even sees
-   *   it. It promotes nothing by itself: where every instance is one of these, a KEK becomes current by
-   *   `vault.keks.promote`. Give all of them the new KEK before that, and take the old one away only when none needs it.
+   * - `member`, for services: promotes the KEK it wishes, and promotions wait for it.
+   * - `observer`, for command lines and dashboards: reports itself, for others to see.
+   * - `none`, for functions that are frozen between requests: writes no report, so that nobody sees it.
+   *
+   * The last two promote nothing by themselves and are never waited for. Give them a KEK before it is promoted; without it they
+   * can then neither write nor open what is under it. Where all are `none`, `vault.keks.promote` makes a KEK current.
    *
    * @defaultValue member
    */

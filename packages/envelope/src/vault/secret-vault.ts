@@ -157,15 +157,14 @@ export interface KekStatus {
   readonly records: number
 }
 
-/** The census of a status. Its numbers are exact up to 100,000 under one KEK, and up to 10,000 under the target. */
+/** The census of a status: exact up to 100,000 records of a KEK, and up to 10,000 of the target. */
 export interface StatusCounts {
-  /** `advisory` where the store may lose what it acknowledged: a 0 is then no proof. */
+  /** With `advisory` a 0 is no proof. */
   readonly level: 'strong' | 'advisory'
   /** When it began: RFC 3339 UTC. */
   readonly asOf: string
-  /** Records under all KEKs. */
   readonly records: number
-  /** The KEKs that have at least as many records as is told. While there is one, `records` is a lower bound too. */
+  /** The KEKs with at least the number told. While there is one, `records` is a lower bound too. */
   readonly atLeast: readonly string[]
 }
 
@@ -192,9 +191,9 @@ export interface VaultStatus {
   readonly keks: readonly KekStatus[]
   /** Records under each KEK other than the target that is not retired, 0 included. A 0 is always exact; see `counts`. */
   readonly staleCounts: Readonly<Record<string, number>>
-  /** A census made for this answer, and how far its numbers reach: here, in `staleCounts` and in `keks`. */
+  /** How far the numbers here, in `staleCounts` and in `keks` reach. */
   readonly counts: StatusCounts
-  /** Every instance that is live or fell silent, compared with the keyring document. Instances with `fleet: 'none'` are in none. */
+  /** Every instance but those with `fleet: 'none'`. */
   readonly fleet: readonly InstanceStatus[]
 }
 

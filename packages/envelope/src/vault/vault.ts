@@ -220,12 +220,11 @@ export class Vault implements SecretVault {
       const snapshot = await this.#state.refresh(deadline.next())
       if (snapshot === null) throw new LifecycleError('ERR_KEYRING_STATE_LOST', STATE_LOST_MESSAGE)
       checkAcknowledged(snapshot.document, options.acknowledgeCompromised === true)
-      const verdict = await this.#membership.verdict(deadline.next())
+      const { pending, verdict } = await this.#membership.survey(deadline.next())
       if (verdict.kind === 'blocked') {
         const message = `The KEK this instance wishes does not become current. ${verdict.reasons.join(' ')}`
         throw new LifecycleError('ERR_PROMOTION_BLOCKED', message, { reasons: verdict.reasons })
       }
-      const pending = await this.#membership.pending(deadline.next())
       const target = pending?.kekId ?? currentKekId(snapshot.document)
       const draft = this.#engine.draft(target, ratePerSecond, pending?.waitingFor ?? [])
       const entry = { action: 'rotate', kekId: target, epoch: snapshot.document.epoch } as const
