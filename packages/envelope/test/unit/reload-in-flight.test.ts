@@ -144,8 +144,8 @@ describe('remote KEKs', () => {
     explicitKeys({ currentKekId: wish, keks: { v1: V1, kms1 } })
 
   /** Under real clocks: an HTTP server does not wait for a clock that stands still. */
-  async function vaultOn(source: KeySource): Promise<SecretVault> {
-    const vault = await openVault({ store: domain.store, keys: source, namespace: 'gateway', leaseMs: 600 })
+  async function vaultOn(source: KeySource, leaseMs = 15_000): Promise<SecretVault> {
+    const vault = await openVault({ store: domain.store, keys: source, namespace: 'gateway', leaseMs })
     open.push(vault)
     return vault
   }
@@ -177,7 +177,7 @@ describe('remote KEKs', () => {
 
   test('F25: whose provider is away come all the same, are told, and are promoted when it is back', async () => {
     const source = changing(ONLY_V1)
-    const vault = await vaultOn(source)
+    const vault = await vaultOn(source, 600)
     kms.disturb = () => 'outage'
     source.now = withRemote('kms1')
     expect((await vault.reload()).added).toEqual(['kms1'])
