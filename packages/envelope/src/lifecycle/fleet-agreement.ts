@@ -4,10 +4,9 @@ import { type KeyringDocument, kekEntry } from './keyring-document.ts'
 /**
  * How an instance holds a KEK: what comes first here.
  *
- * - `missing`: not at all.
- * - `other_bytes`: not with the bound fingerprint. While none is bound: the live members differ, and nothing tells who is right.
- * - `untested`: a remote KEK without a self-test there.
- * - `decrypt_only`: it may not wrap under it, which is enough for a KEK that is not current.
+ * - `other_bytes`: not with the bound fingerprint; while none is bound, the live members differ.
+ * - `untested`: without its self-test.
+ * - `decrypt_only`: only to open, which is enough for a KEK that is not current.
  */
 export type KekHolding = 'missing' | 'other_bytes' | 'untested' | 'decrypt_only' | 'held'
 
@@ -23,14 +22,11 @@ export interface InstanceStatus {
   readonly instanceId: string
   /** Such as `web-1/4711`; the instance's id when unknown. */
   readonly process: string
-  /**
-   * `unknown`: its report cannot be read here; another version wrote it, or it is damaged. It counts as a member that holds
-   * nothing, and as live for ten minutes if its lease cannot be read either.
-   */
+  /** `unknown`: its report cannot be read here, and it counts as a member that holds nothing. */
   readonly role: 'member' | 'observer' | 'unknown'
-  /** `silent`: without a heartbeat for longer than its lease, as when killed or stopped. Shown for a day. */
+  /** `silent`: without a heartbeat for longer than its lease. Shown for a day. */
   readonly state: 'live' | 'silent'
-  /** Milliseconds since its last heartbeat; where the store has no clock, since this instance first saw that. */
+  /** Since its last heartbeat; where the store has no clock, since this instance saw that. */
   readonly ageMs: number
   /** RFC 3339 UTC; `null` when unknown. */
   readonly startedAt: string | null
@@ -38,7 +34,7 @@ export interface InstanceStatus {
   readonly epochSeen: number
   /** `null` when unknown. */
   readonly wishedKekId: string | null
-  /** By id, every KEK that the keyring document knows, that is needed or that any instance holds. */
+  /** By id, every KEK that the keyring document knows, any instance holds or is needed. */
   readonly keks: Readonly<Record<string, InstanceKek>>
   /** Whether it has seen this epoch and holds every needed KEK: the current one and those with records. */
   readonly agrees: boolean
@@ -110,6 +106,6 @@ function cell(report: InstanceReport, kekId: string, expected: string | undefine
   const held = heldBy(report, kekId)
   if (held === undefined) return { holding: 'missing', fingerprint: null }
   const { fingerprint, tested, mayWrap } = held
-  if (fingerprint !== expected) return { holding: 'other_bytes', fingerprint }
-  return { holding: tested === false ? 'untested' : mayWrap ? 'held' : 'decrypt_only', fingerprint }
+  const usable = tested === false ? 'untested' : mayWrap ? 'held' : 'decrypt_only'
+  return { holding: fingerprint === expected ? usable : 'other_bytes', fingerprint }
 }

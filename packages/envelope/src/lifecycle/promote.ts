@@ -8,7 +8,6 @@ export type WaitingReason =
   | 'decrypt_only'
   | 'untested'
   | 'other_wish'
-  /** Its report cannot be read, so that nothing tells what it holds. */
   | 'unreadable'
 
 /** An instance that a promotion waits for. */
@@ -111,9 +110,7 @@ function obstacle(
   if (instance.role === 'observer') return null
   const who = { instanceId: instance.instanceId, process: instance.process }
   if (instance.role === 'unknown') {
-    const message =
-      `The report of ${instance.process} cannot be read here. Bring all instances to one version, or stop that process; a ` +
-      'report that nobody renews counts for ten minutes at most.'
+    const message = `The report of ${instance.process} cannot be read here. Bring all instances to one version, or stop that process.`
     return { ...who, reason: 'unreadable', message }
   }
   const held = heldBy(instance, kek.id)
