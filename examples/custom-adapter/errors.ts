@@ -20,7 +20,10 @@ const NO_TABLES: ReadonlySet<number> = new Set([
   1054, // Unknown column.
 ])
 const NOT_SET_UP: ReadonlySet<number> = new Set([
+  1044, // Access to the database denied.
+  1045, // Access denied.
   1046, // No database selected.
+  1049, // Unknown database.
   1142, // Command denied.
   1143, // Column access denied.
   1153, // Packet bigger than max_allowed_packet.

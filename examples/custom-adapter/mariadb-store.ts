@@ -37,9 +37,9 @@ export interface MariadbStoreOptions {
 /** A store in MariaDB. */
 export interface MariadbStore extends SecretStore {
   /**
-   * Makes the tables where they are missing. May be run again, and by several processes at once.
+   * Makes the tables where they are missing. May be run again after any error, and by several processes at once.
    *
-   * @throws StoreError `ERR_STORE_CONFIGURATION`, `ERR_STORE_UNAVAILABLE`, `ERR_STORE_OUTCOME_UNKNOWN`.
+   * @throws StoreError `ERR_STORE_CONFIGURATION`, `ERR_STORE_UNAVAILABLE`.
    */
   migrate(options?: CallOptions): Promise<void>
   /**

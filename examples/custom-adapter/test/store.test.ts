@@ -253,28 +253,6 @@ test('repeats a transaction that the server has ended because of a deadlock', as
   await expect(writing).resolves.toEqual(['done', 'done'])
 })
 
-test('calls with the same names in opposite orders do not wait for each other', async () => {
-  const { store, newPool, pool } = await bench()
-  const other = mariadbStore({ pool: newPool() })
-  const names = Array.from({ length: 100 }, (_, index) => `n${index}`)
-  await store.write(1, creates(names))
-  const deadlocks = async () => {
-    const [rows] = await pool.query("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'")
-    return (rows as { Value: string }[])[0]?.Value
-  }
-  const before = await deadlocks()
-  for (let turn = 0; turn < 10; turn++) {
-    const changes = names.map((name) => ({
-      kind: 'rewrap' as const,
-      expectedWrap: record(name, 'v1', turn).wrap,
-      secret: record(name, 'v1', turn + 1),
-    }))
-    const both = await Promise.all([store.write(1, changes), other.write(1, changes.toReversed())])
-    expect(new Set(both.flat())).toEqual(new Set(['done', 'already']))
-  }
-  expect(await deadlocks()).toBe(before)
-})
-
 test('goes on with the only connection of a pool after calls were given up', async () => {
   const { store, stranger } = await bench({ connectionLimit: 1 })
   await stranger.query('START TRANSACTION')
