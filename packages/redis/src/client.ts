@@ -13,10 +13,17 @@ export interface RedisClient {
   call(command: string, args: RedisArgument[]): Promise<unknown>
   /** Sends a command and answers bytes. */
   callBuffer(command: string, args: RedisArgument[]): Promise<unknown>
-  /** ioredis has it and does not declare it. It is used where it is there, for `callBuffer` loses its command when pipelines are automatic. */
-  evalshaBuffer?(...args: RedisArgument[]): Promise<unknown>
-  /** The same for `EVAL`. */
-  evalBuffer?(...args: RedisArgument[]): Promise<unknown>
+  /** Runs a script and answers texts. */
+  eval(source: string, keys: number, ...args: RedisArgument[]): Promise<unknown>
+  /** Runs a script that the server knows by its hash. */
+  evalsha(sha: string, keys: number, ...args: RedisArgument[]): Promise<unknown>
+  /**
+   * Answers bytes. ioredis has it and does not declare it; it is used where it is there, for `callBuffer` loses its command when
+   * pipelines are automatic.
+   */
+  evalBuffer?(source: string, keys: number, ...args: RedisArgument[]): Promise<unknown>
+  /** The same by the script's hash. */
+  evalshaBuffer?(sha: string, keys: number, ...args: RedisArgument[]): Promise<unknown>
   /** Hears of connections that break. */
   on(event: string, listener: () => void): unknown
 }

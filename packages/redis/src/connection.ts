@@ -1,14 +1,17 @@
-import type { StoreError } from '@talos/envelope'
+import { StoreError } from '@talos/envelope'
 import type { RedisArgument, RedisClient } from './client.ts'
 import type { Deadline } from './deadline.ts'
 import { clientClosed, doubtful, type Failure, failureOf, refusalOf, unreachable } from './failures.ts'
 import type { Script } from './scripts/script.ts'
 
 /** What a script answered behind its status. */
-export type Answer = readonly (Buffer | null)[]
+export type Answer<T = string> = readonly (T | null)[]
 
 /** How a script ended that was sent once. */
-type Ended = { readonly answer: Answer } | { readonly failure: Failure }
+type Ended = { readonly answer: unknown } | { readonly failure: Failure }
+
+/** Whether an answer is read as UTF-8 or left as it is. Many small Buffers cost more than the texts in them. */
+type Form = 'text' | 'bytes'
 
 const LONGEST_PAUSE_MS = 50
 
@@ -29,9 +32,16 @@ export class Connection {
    * @throws StoreError, never `ERR_STORE_OUTCOME_UNKNOWN`.
    */
   async ask(script: Script, args: readonly RedisArgument[], deadline: Deadline): Promise<Answer | null> {
-    const ended = await this.#untilAnswered(() => this.#run(script, args), deadline)
-    if (ended instanceof Error) throw ended
-    return accepted(ended)
+    return accepted(await this.#asked(script, args, 'text', deadline))
+  }
+
+  /** The same for an answer of bytes. */
+  async askBytes(
+    script: Script,
+    args: readonly RedisArgument[],
+    deadline: Deadline,
+  ): Promise<Answer<Buffer> | null> {
+    return accepted(await this.#asked(script, args, 'bytes', deadline))
   }
 
   /**
@@ -40,17 +50,23 @@ export class Connection {
    * @returns The settings by name; `null` where the server refuses.
    */
   async settings(names: readonly string[], deadline: Deadline): Promise<Record<string, unknown> | null> {
-    const get = () => settled(this.client.call('config', ['get', ...names]))
+    const get = () => settled(() => this.client.call('config', ['get', ...names]))
     const reply = await this.#untilAnswered(get, deadline)
-    if (reply instanceof Error) return null
+    if (reply instanceof StoreError) return null
     if (!Array.isArray(reply)) return { ...(reply as object) }
     return Object.fromEntries(
       reply.flatMap((name, n) => (n % 2 === 0 ? [[String(name), String(reply[n + 1])]] : [])),
     )
   }
 
+  async #asked<T>(script: Script, args: readonly RedisArgument[], form: Form, deadline: Deadline) {
+    const answer = await this.#untilAnswered(() => this.#run(script, args, form), deadline)
+    if (answer instanceof StoreError) throw answer
+    return answer as Answer<T>
+  }
+
   /** Sends what may be repeated until it is answered. @returns The answer, or the error of a server that refuses. */
-  async #untilAnswered(send: () => Promise<Ended>, deadline: Deadline): Promise<Answer | StoreError> {
+  async #untilAnswered(send: () => Promise<Ended>, deadline: Deadline): Promise<unknown> {
     let obstacle: Error | null = null
     for (let attempt = 1; !deadline.passed; attempt += 1) {
       const ended = await deadline.within(send())
@@ -76,9 +92,9 @@ export class Connection {
     let obstacle: Error | null = null
     for (let attempt = 1; !deadline.passed; attempt += 1) {
       const before = breaks.count
-      const ended = await deadline.within(this.#run(script, args))
+      const ended = await deadline.within(this.#run(script, args, 'text'))
       if (ended === null) throw deadline.doubt()
-      if ('answer' in ended.answer) return accepted(ended.answer.answer)
+      if ('answer' in ended.answer) return accepted(ended.answer.answer as Answer)
       const { failure } = ended.answer
       if (failure.kind === 'lost') throw doubtful(failure.cause)
       // ioredis sends again what a broken connection has not answered: a refusal may be the answer to the second time.
@@ -92,16 +108,19 @@ export class Connection {
   }
 
   /** Sends a script, by its hash first. */
-  async #run(script: Script, args: readonly RedisArgument[]): Promise<Ended> {
-    const short = await this.#send('evalsha', script.sha, args)
-    if ('answer' in short || short.failure.kind !== 'unknown script') return short
-    return this.#send('eval', script.source, args)
-  }
-
-  async #send(command: 'eval' | 'evalsha', script: string, args: readonly RedisArgument[]): Promise<Ended> {
-    const all = [script, this.#keys.length, ...this.#keys, ...args]
-    const own = command === 'eval' ? 'evalBuffer' : 'evalshaBuffer'
-    return settled(this.client[own]?.(...all) ?? this.client.callBuffer(command, all))
+  async #run({ sha, source }: Script, args: readonly RedisArgument[], form: Form): Promise<Ended> {
+    const { client } = this
+    const all = [this.#keys.length, ...this.#keys, ...args] as const
+    const [short, long] =
+      form === 'text'
+        ? [() => client.evalsha(sha, ...all), () => client.eval(source, ...all)]
+        : [
+            () => client.evalshaBuffer?.(sha, ...all) ?? client.callBuffer('evalsha', [sha, ...all]),
+            () => client.evalBuffer?.(source, ...all) ?? client.callBuffer('eval', [source, ...all]),
+          ]
+    const ended = await settled(short)
+    const forgotten = 'failure' in ended && ended.failure.kind === 'unknown script'
+    return forgotten ? settled(long) : ended
   }
 
   /** @throws StoreError where the client will not come back by itself. */
@@ -111,15 +130,15 @@ export class Connection {
   }
 }
 
-async function settled(reply: Promise<unknown>): Promise<Ended> {
+async function settled(send: () => Promise<unknown>): Promise<Ended> {
   try {
-    return { answer: (await reply) as Answer }
+    return { answer: await send() }
   } catch (error) {
     return { failure: failureOf(error) }
   }
 }
 
-function accepted([status, ...answer]: Answer): Answer | null {
+function accepted<T>([status, ...answer]: Answer<T>): Answer<T> | null {
   const word = String(status)
   if (word === 'ok') return answer
   if (word === 'absent') return null

@@ -23,7 +23,7 @@ export async function readSecrets(
   const secrets: (StoredSecret | null)[] = []
   while (secrets.length < names.length) {
     const rest = names.slice(secrets.length)
-    const answer = await connection.ask(READ, rest, deadline)
+    const answer = await connection.askBytes(READ, rest, deadline)
     if (answer === null) return names.map(() => null)
     for (let at = 0; at < answer.length; at += 3) {
       const [wrap, meta, sealed] = [answer[at], answer[at + 1], answer[at + 2]]
