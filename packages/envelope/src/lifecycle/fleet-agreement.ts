@@ -58,7 +58,7 @@ export function agreement(
   const ids = [...new Set([...Object.keys(document?.keks ?? {}), ...needed, ...held])].sort()
   const expected = ids.map((id) => [id, expectedFingerprint(document, sightings, id)] as const)
   const statuses = sightings.map(({ report, state, ageMs }): InstanceStatus => {
-    const { instanceId, process, role = 'member', startedAt, epochSeen, wishedKekId } = report
+    const { instanceId, role = 'member', startedAt, epochSeen, wishedKekId } = report
     const keks = expected.map(([id, fingerprint]) => [id, cell(report, id, fingerprint)] as const)
     const suffices = ([id, { holding }]: (typeof keks)[number]): boolean =>
       !needed.has(id) ||
@@ -66,7 +66,7 @@ export function agreement(
       (holding === 'decrypt_only' && document !== null && kekEntry(document, id)?.state !== 'current')
     return {
       instanceId,
-      process,
+      process: report.process,
       role,
       state,
       ageMs,

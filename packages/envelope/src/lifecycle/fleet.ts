@@ -170,9 +170,9 @@ function parsed(text: string): Partial<InstanceReport> {
 }
 
 function isReport(value: Partial<InstanceReport>): value is InstanceReport {
-  const { process, wishedKekId, startedAt, epochSeen, keks } = value
+  const { wishedKekId, startedAt, epochSeen, keks } = value
   return (
-    [process, wishedKekId, startedAt].every((each) => typeof each === 'string') &&
+    [value.process, wishedKekId, startedAt].every((each) => typeof each === 'string') &&
     typeof epochSeen === 'number' &&
     typeof keks === 'object' &&
     keks !== null &&
