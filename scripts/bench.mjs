@@ -1,5 +1,6 @@
 /**
- * Measures a suite of `bench/` on the newest Node of every supported line, one after the other.
+ * Measures a suite of `bench/`: `codec` on the newest Node of every supported line, one after the other, and `stores`, where
+ * servers do most of the work, on one.
  *
  *     npm run bench -- <suite> [--json] [--check] [--rounds <n>] [--node <version>]…
  *
@@ -16,9 +17,10 @@ const { values, positionals } = parseArgs({
     json: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false },
     rounds: { type: 'string' },
-    node: { type: 'string', multiple: true, default: NEWEST_NODES },
+    node: { type: 'string', multiple: true },
   },
 })
+const nodes = values.node ?? (positionals[0] === 'stores' ? NEWEST_NODES.slice(1, 2) : NEWEST_NODES)
 
 function programOf(version) {
   const folder = installNode(version)
@@ -36,7 +38,7 @@ const args = [
   ...(values.check ? ['--check'] : []),
   ...(values.rounds === undefined ? [] : ['--rounds', values.rounds]),
 ]
-for (const program of new Set(values.node.map(programOf))) {
+for (const program of new Set(nodes.map(programOf))) {
   const ended = spawnSync(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
   if (ended.error) throw ended.error
   if (ended.status !== 0) process.exitCode = ended.status ?? 1

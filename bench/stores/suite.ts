@@ -1,10 +1,11 @@
-import type { Heat } from '../measure/report.ts'
+import type { Comparison, Heat } from '../measure/report.ts'
 import type { Targets } from '../measure/targets.ts'
-import { postgresAccessHeats } from './postgres-access.ts'
+import { postgresAccessComparisons, postgresAccessHeats } from './postgres-access.ts'
 import { PostgresLab } from './postgres-lab.ts'
-import { postgresRewrapHeats } from './postgres-rewrap.ts'
-import { postgresStatusHeats } from './postgres-status.ts'
-import { sqliteHeats } from './sqlite.ts'
+import { postgresRewrapComparisons, postgresRewrapHeats } from './postgres-rewrap.ts'
+import { postgresListComparisons, postgresStatusComparisons, postgresStatusHeats } from './postgres-status.ts'
+import { redisAccessComparisons, redisHeats, redisRewrapComparisons } from './redis.ts'
+import { sqliteAccessComparisons, sqliteHeats, sqliteRewrapComparisons } from './sqlite.ts'
 
 /** What has to hold, by name of the ratio. */
 export const STORES_TARGETS: Targets = {
@@ -15,10 +16,11 @@ export const STORES_TARGETS: Targets = {
   'postgres/get/400B/statement': { atMost: 1.3 },
   'postgres/kekStatus/1%stale/select1': { atMost: 30 },
   'postgres/kekStatus/100%stale/select1': { atMost: 300 },
+  'redis/rewrap/400B/scriptEach': 15,
 }
 
 /**
- * Makes the heats of the suite one after the other, each with the servers it needs.
+ * Makes the heats of the suite one after the other, each with the server it needs.
  *
  * @returns The heats.
  */
@@ -32,4 +34,20 @@ export async function* storesHeats(): AsyncGenerator<Heat> {
     await lab.stop()
   }
   yield* sqliteHeats()
+  yield* redisHeats()
+}
+
+/** Lists the ratios of the whole suite. */
+export function storesComparisons(): readonly Comparison[] {
+  return [
+    ...postgresRewrapComparisons(),
+    ...postgresAccessComparisons(),
+    ...postgresStatusComparisons('1%'),
+    ...postgresListComparisons(),
+    ...postgresStatusComparisons('100%'),
+    ...sqliteRewrapComparisons(),
+    ...sqliteAccessComparisons(),
+    ...redisRewrapComparisons(),
+    ...redisAccessComparisons(),
+  ]
 }

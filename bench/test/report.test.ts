@@ -47,7 +47,15 @@ describe('targets', () => {
 
   it('are named when a median is below them, however high the greatest ratio is', () => {
     expect(missedTargets(report, { a: 0.51, b: 1 })).toEqual([
-      'a is 0.500 on Node 24.21.0, the target is 0.51',
+      'a is 0.500 on Node 24.21.0, the target is at least 0.51',
+    ])
+  })
+
+  it('may also be the most that a median may be', () => {
+    expect(missedTargets(report, { b: { atMost: 20 } })).toEqual([])
+    expect(missedTargets(report, { b: { atMost: 19.5 }, a: { '24': { atMost: 0.4 } } })).toEqual([
+      'b is 20.000 on Node 24.21.0, the target is at most 19.5',
+      'a is 0.500 on Node 24.21.0, the target is at most 0.4',
     ])
   })
 
@@ -60,6 +68,24 @@ describe('targets', () => {
 
   it('are missed by what was not measured', () => {
     expect(missedTargets(report, { gone: 1 })).toEqual(['gone was not measured'])
+  })
+})
+
+describe('a comparison', () => {
+  const times = new Map([
+    ['ours', [2, 4]],
+    ['theirs', [6, 8]],
+  ])
+  const sides = { ours: ['ours'], theirs: ['theirs'] }
+
+  it('tells how many times as fast we are, round by round', () => {
+    expect(ratiosOf([{ name: 'a', ...sides }], times)).toEqual({ a: { median: 2.5, min: 2, max: 3 } })
+  })
+
+  it('tells how many times the time we take where it is asked to', () => {
+    expect(ratiosOf([{ name: 'a', ...sides, tells: 'time' }], times)).toEqual({
+      a: { median: (2 / 6 + 4 / 8) / 2, min: 2 / 6, max: 4 / 8 },
+    })
   })
 })
 

@@ -48,3 +48,37 @@ it('passes on the error of a contender', async () => {
   }
   await expect(measureRounds([{ name: 'A', run }], PACE)).rejects.toThrow('no key')
 })
+
+it('prepares every batch without timing that, and makes as many calls as a contender asks for', async () => {
+  const calls: string[] = []
+  const prepare = () => {
+    const end = performance.now() + 2
+    while (performance.now() < end);
+    calls.push('p')
+  }
+  const contender = { name: 'A', prepare, calls: 2, run: () => calls.push('A') }
+  const times = await measureRounds([contender], PACE)
+  // One batch to warm up, and three that count.
+  expect(calls.join('')).toBe('pAApAApAApAA')
+  for (const time of times.get('A') ?? []) expect(time).toBeLessThan(1_000)
+})
+
+it('lets contenders whose calls are timed one by one take turns, and takes the median', async () => {
+  const calls: string[] = []
+  let number = 0
+  const sometimesSlow = () => {
+    calls.push('A')
+    number += 1
+    const end = performance.now() + (number % 3 === 0 ? 5 : 0)
+    while (performance.now() < end);
+  }
+  const times = await measureRounds(
+    [
+      { name: 'A', run: sometimesSlow, calls: 3, p50: true },
+      { name: 'B', run: () => calls.push('B'), calls: 2, p50: true },
+    ],
+    PACE,
+  )
+  expect(calls.join('').slice(-15)).toBe('ABABAABABAABABA')
+  for (const time of times.get('A') ?? []) expect(time).toBeLessThan(1_000)
+})
