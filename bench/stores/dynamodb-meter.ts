@@ -1,4 +1,8 @@
-import type { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import {
+  type DynamoDBClient,
+  type TransactWriteItem,
+  TransactWriteItemsCommand,
+} from '@aws-sdk/client-dynamodb'
 
 /** Capacity units, as DynamoDB bills them. */
 export interface Units {
@@ -18,21 +22,33 @@ interface Consumed {
 const READS = /^(GetItem|BatchGetItem|Query|Scan|TransactGetItems)Command$/
 const METERED = /^(GetItem|BatchGetItem|Query|Scan|Transact\w+|(Put|Update|Delete)Item)Command$/
 
-/** Has every request of a client say what it costs, and adds that up. The client has to be the meter's own. */
+/**
+ * Has every request of a client say what it costs, and adds that up. The client has to be the meter's own.
+ *
+ * The emulator tells of a transaction what one of its actions costs. So with a second client each action is sent in a
+ * transaction of its own: the same units, for they are billed by the action, but no atomicity. Conditions must hold.
+ */
 export class Meter {
   #read = 0
   #write = 0
   #requests = 0
 
-  constructor(client: DynamoDBClient) {
+  constructor(client: DynamoDBClient, apart: DynamoDBClient | null = null) {
     client.middlewareStack.add(
       (next, { commandName = '' }) =>
         async (args) => {
           if (!METERED.test(commandName)) return await next(args)
-          const answer = await next({ ...args, input: { ...args.input, ReturnConsumedCapacity: 'TOTAL' } })
-          const { ConsumedCapacity = [] } = answer.output as { ConsumedCapacity?: Consumed | Consumed[] }
           this.#requests += 1
-          for (const consumed of [ConsumedCapacity].flat()) this.#add(consumed, READS.test(commandName))
+          const { TransactItems } = args.input as { TransactItems?: TransactWriteItem[] }
+          if (apart !== null && commandName === 'TransactWriteItemsCommand') {
+            await Promise.all((TransactItems ?? []).map((action) => this.#sendApart(apart, action)))
+            return { output: { $metadata: {} }, response: {} }
+          }
+          const answer = await next({ ...args, input: { ...args.input, ReturnConsumedCapacity: 'TOTAL' } })
+          this.#add(
+            (answer.output as { ConsumedCapacity?: Consumed | Consumed[] }).ConsumedCapacity,
+            READS.test(commandName),
+          )
           return answer
         },
       { step: 'initialize', name: 'meter' },
@@ -50,11 +66,19 @@ export class Meter {
     }
   }
 
-  #add({ CapacityUnits = 0, ReadCapacityUnits, WriteCapacityUnits }: Consumed, reads: boolean): void {
-    if (ReadCapacityUnits !== undefined || WriteCapacityUnits !== undefined) {
-      this.#read += ReadCapacityUnits ?? 0
-      this.#write += WriteCapacityUnits ?? 0
-    } else if (reads) this.#read += CapacityUnits
-    else this.#write += CapacityUnits
+  async #sendApart(client: DynamoDBClient, action: TransactWriteItem): Promise<void> {
+    const command = new TransactWriteItemsCommand({
+      TransactItems: [action],
+      ReturnConsumedCapacity: 'TOTAL',
+    })
+    this.#add((await client.send(command)).ConsumedCapacity, false)
+  }
+
+  #add(answered: Consumed | readonly Consumed[] = [], reads: boolean): void {
+    for (const { CapacityUnits = 0, ReadCapacityUnits, WriteCapacityUnits } of [answered].flat()) {
+      const told = ReadCapacityUnits !== undefined || WriteCapacityUnits !== undefined
+      this.#read += told ? (ReadCapacityUnits ?? 0) : reads ? CapacityUnits : 0
+      this.#write += told ? (WriteCapacityUnits ?? 0) : reads ? 0 : CapacityUnits
+    }
   }
 }

@@ -8,6 +8,7 @@ export class Deadline {
   readonly #timeoutMs: number
   readonly #until: number
   readonly #signal: AbortSignal | undefined
+  #over = false
 
   constructor(options: CallOptions = {}, defaultTimeoutMs = DEFAULT_TIMEOUT_MS) {
     this.#timeoutMs = options.timeoutMs ?? defaultTimeoutMs
@@ -22,7 +23,7 @@ export class Deadline {
 
   /** Whether the call may not go on. */
   get passed(): boolean {
-    return this.#signal?.aborted === true || performance.now() > this.#until
+    return this.#over || this.#signal?.aborted === true || performance.now() > this.#until
   }
 
   /**
@@ -47,7 +48,12 @@ export class Deadline {
    * @returns Stops waiting for that.
    */
   onPassed(callback: () => void): () => void {
-    const timer = globalThis.setTimeout(callback, Math.min(this.leftMs, 2 ** 31 - 1))
+    const end = (): void => {
+      // A timer may be early by a part of a millisecond.
+      this.#over = true
+      callback()
+    }
+    const timer = globalThis.setTimeout(end, Math.min(this.leftMs, 2 ** 31 - 1))
     if (this.#signal?.aborted) callback()
     this.#signal?.addEventListener('abort', callback, { once: true })
     return () => {

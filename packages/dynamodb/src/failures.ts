@@ -12,7 +12,8 @@ export type Failure =
   | { readonly kind: 'condition'; readonly item: Item | undefined }
   /** Not answered, or with an error of the server. */
   | { readonly kind: 'lost'; readonly cause: Error }
-  | { readonly kind: 'final'; readonly error: Error }
+  /** Refused for good. `invalid`: the request does not fit the table, or DynamoDB. */
+  | { readonly kind: 'final'; readonly error: Error; readonly invalid?: boolean }
 
 /** What the AWS SDK makes of an answer that is an error. */
 interface ServiceError extends Error {
@@ -110,7 +111,8 @@ function cancelled(error: ServiceError): Failure {
   if (codes.some((code) => CONFLICT.has(code)))
     return busy('other transactions have the same items under way', false)
   const said = [...new Set(codes)].join(', ')
-  return { kind: 'final', error: contractBroken(`a transaction was cancelled (${said})`, withoutData(error)) }
+  const contract = contractBroken(`a transaction was cancelled (${said})`, withoutData(error))
+  return { kind: 'final', error: contract, invalid: codes.includes('ValidationError') }
 }
 
 function finalFailure(error: ServiceError, table: string, cause: Error): Failure | null {
@@ -133,24 +135,13 @@ function finalFailure(error: ServiceError, table: string, cause: Error): Failure
     case 'TableNotFoundException':
       return final(noTable(table, cause))
     case 'ValidationException':
-      return final(validation(error, table, cause))
+      return { kind: 'final', error: contractBroken('it took a request for invalid', cause), invalid: true }
     case 'UnknownOperationException':
       return final(configuration('the endpoint of the client does not know what was asked of it', cause))
   }
   if (error.$fault === 'client' && isHarmless(error))
     return final(contractBroken(`it answered ${name}`, cause))
   return null
-}
-
-function validation(error: ServiceError, table: string, cause: Error): StoreError {
-  if (
-    /key element|does not match the schema|Type mismatch for key|number of conditions on the keys|key condition/i.test(
-      error.message,
-    )
-  ) {
-    return otherKey(table, cause)
-  }
-  return contractBroken('it took a request for invalid', cause)
 }
 
 function contractBroken(what: string, cause: Error): StoreError {

@@ -8,9 +8,10 @@ import {
 } from '@aws-sdk/client-dynamodb'
 import { StoreError, type StoreIdentity } from '@talos/envelope'
 import type { Deadline } from './deadline.ts'
-import { configuration, noTable, otherKey } from './failures.ts'
+import { configuration, noTable } from './failures.ts'
 import { type Item, LAYOUT_VERSION, type Layout, MAX_SEALED_BYTES, textOf } from './layout.ts'
 import type { Requests } from './requests.ts'
+import { checkKey } from './table-key.ts'
 
 const STATES_IN_USE = ['ACTIVE', 'UPDATING']
 
@@ -85,20 +86,6 @@ async function describe(requests: Requests, deadline: Deadline): Promise<TableDe
     )
   }
   return Table
-}
-
-/** @throws StoreError for a table whose key is not `pk` and `sk`, both of type S. */
-export function checkKey(
-  table: string,
-  { KeySchema = [], AttributeDefinitions = [] }: TableDescription,
-): void {
-  const types = new Map(
-    AttributeDefinitions.map(({ AttributeName, AttributeType }) => [AttributeName, AttributeType]),
-  )
-  const key = KeySchema.map(
-    ({ AttributeName, KeyType }) => `${KeyType} ${AttributeName} ${types.get(AttributeName)}`,
-  )
-  if (key.toSorted().join() !== 'HASH pk S,RANGE sk S') throw otherKey(table)
 }
 
 /** The id kept with the data. Whoever looks first makes it. */

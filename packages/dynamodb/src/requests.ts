@@ -1,13 +1,15 @@
-import type {
-  $Command,
-  DynamoDBClientResolvedConfig,
-  ServiceInputTypes,
-  ServiceOutputTypes,
+import {
+  type $Command,
+  DescribeTableCommand,
+  type DynamoDBClientResolvedConfig,
+  type ServiceInputTypes,
+  type ServiceOutputTypes,
 } from '@aws-sdk/client-dynamodb'
 import { StoreError } from '@talos/envelope'
 import type { DynamodbClient } from './client.ts'
 import type { Deadline } from './deadline.ts'
 import { type Failure, failureOf, isHarmless } from './failures.ts'
+import { checkKey } from './table-key.ts'
 
 /** A command of the AWS SDK. */
 export type Command<I extends ServiceInputTypes, O extends ServiceOutputTypes> = $Command<
@@ -26,8 +28,10 @@ export type Answer<O> =
 /** Which effect a request may have. */
 export type Effect = 'reads' | 'writes'
 
-const LONGEST_PAUSE_MS = { conflict: 200, throttled: 1_000 } as const
-const FIRST_PAUSE_MS = { conflict: 8, throttled: 50 } as const
+/** An attempt is begun only with so many times left what the slowest one took. */
+const LEAST_TIME = 3
+const LONGEST_PAUSE_MS = { conflict: 100, throttled: 1_000 } as const
+const FIRST_PAUSE_MS = { conflict: 5, throttled: 25 } as const
 
 /** Sends commands until DynamoDB takes them or the call's time is up. */
 export class Requests {
@@ -69,18 +73,32 @@ export class Requests {
   ): Promise<Answer<O>> {
     const fate = new Fate()
     let obstacle: string | null = null
+    let slowestMs = 0
     for (let attempt = 1; ; attempt += 1) {
       const mayBeWritten = effect === 'writes' && fate.mayHaveEffect
-      if (deadline.passed) throw deadline.refusal(obstacle, mayBeWritten)
+      // An attempt that would be cut short leaves an outcome unknown that is known now.
+      if (deadline.passed || deadline.leftMs < slowestMs * LEAST_TIME) {
+        throw deadline.refusal(obstacle, mayBeWritten)
+      }
+      const start = performance.now()
       const failure = await this.#once(make(), deadline, fate)
+      slowestMs = Math.max(slowestMs, performance.now() - start)
       if (failure.kind === 'done' || failure.kind === 'cancelled' || failure.kind === 'condition')
         return failure
       if (failure.kind !== 'busy') {
+        if (failure.kind === 'final' && failure.invalid) await this.#checkTable(deadline)
         throw ended(failure, deadline, effect === 'writes' && fate.mayHaveEffect)
       }
       obstacle = failure.why
       await deadline.pause(pauseMs(attempt, failure.throttled))
     }
+  }
+
+  /** Looks whether the table is the reason why a request was taken for invalid. */
+  async #checkTable(deadline: Deadline): Promise<void> {
+    const fate = new Fate()
+    const answer = await this.#once(new DescribeTableCommand({ TableName: this.table }), deadline, fate)
+    if (answer.kind === 'done') checkKey(this.table, answer.output.Table ?? {})
   }
 
   async #once<I extends ServiceInputTypes, O extends ServiceOutputTypes>(

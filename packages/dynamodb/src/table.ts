@@ -7,8 +7,8 @@ import {
 import { type CallOptions, StoreError } from '@talos/envelope'
 import type { DynamodbClient } from './client.ts'
 import { Deadline } from './deadline.ts'
-import { checkKey } from './identity.ts'
 import { Requests } from './requests.ts'
+import { checkKey } from './table-key.ts'
 
 const CREATE_TIMEOUT_MS = 120_000
 const LONGEST_PAUSE_MS = 500

@@ -14,14 +14,9 @@ import {
   dynamodbStore,
 } from '@talos/envelope-dynamodb'
 import { onTestFinished } from 'vitest'
+import { LOCAL } from './local.ts'
 
 export type Item = Record<string, AttributeValue>
-
-/** What a client of the emulator needs beside an address: it asks for a signature, of anybody. */
-export const LOCAL = {
-  region: 'eu-central-1',
-  credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-} as const
 
 /** A table of its own, with the clients opened to it. */
 export class Table {

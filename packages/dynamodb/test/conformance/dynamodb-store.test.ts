@@ -1,12 +1,13 @@
 import { conformanceChecks, type OpenStore, openCuttingProxy } from '@talos/envelope-conformance'
 import { beforeAll, describe, test } from 'vitest'
+import { START_TIMEOUT_MS } from '../../../../test/services/dynamodb-local.ts'
 import { service } from '../../../../test/services/service.ts'
 import { Table } from '../table.ts'
 
 let url = ''
 beforeAll(async () => {
   url = await service('dynamodb')
-})
+}, START_TIMEOUT_MS)
 
 describe('the DynamoDB store on DynamoDB Local', () => {
   const open: OpenStore = async () => {

@@ -1,0 +1,53 @@
+import { conformanceChecks, type OpenStore } from '@talos/envelope-conformance'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type DynamodbProxy, openDynamodbProxy, seeded } from '../../../../test/proxies/dynamodb-proxy.ts'
+import { START_TIMEOUT_MS } from '../../../../test/services/dynamodb-local.ts'
+import { service } from '../../../../test/services/service.ts'
+import { Table } from '../table.ts'
+
+/** Conflicts are what DynamoDB has most of; the others stand for throttling. */
+const FAULTS = [
+  ...Array.from({ length: 6 }, () => 'TransactionConflict' as const),
+  ...(['ThrottlingException', 'ProvisionedThroughputExceededException', 'RequestLimitExceeded'] as const),
+]
+
+/** What the emulator never does by itself: a part of all requests is refused. */
+describe.each([0.1, 0.5])('the DynamoDB store where a share of %f of all requests is refused', (rate) => {
+  let url = ''
+  let proxy: DynamodbProxy
+  beforeAll(async () => {
+    url = await service('dynamodb')
+    proxy = await openDynamodbProxy(url)
+    proxy.disturb({ rate, random: seeded(rate * 100), faults: FAULTS })
+    // A batch of any size is answered in parts.
+    proxy.limitBatches(40)
+  }, START_TIMEOUT_MS)
+  afterAll(async () => {
+    const { forwarded, refused } = proxy.counts()
+    console.log(`${refused} of ${forwarded + refused} requests were refused (${rate})`)
+    expect(refused / (forwarded + refused)).toBeGreaterThan(rate * 0.8)
+    await proxy.close()
+  })
+
+  const open: OpenStore = async () => {
+    const table = await new Table(url).create()
+    // The SDK repeats throttled requests itself, with longer pauses; here the store has to.
+    const disturbed = () => table.store({ client: table.client({ endpoint: proxy.url, maxAttempts: 1 }) })
+    return {
+      store: disturbed(),
+      another: async () => disturbed(),
+      close: async () => table.close(),
+    }
+  }
+  const without = [
+    'hold',
+    'holdWrite',
+    'proxied',
+    'outage',
+    'destroySealed',
+    'restore',
+    'clientState',
+  ] as const
+
+  test.for(conformanceChecks(open, { without }))('$name', { timeout: 300_000 }, ({ run }) => run())
+})
