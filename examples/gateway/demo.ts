@@ -3,6 +3,7 @@
  *
  *     npm run demo
  *     npm run demo -- --store postgres
+ *     npm run demo -- --store redis
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -84,6 +84,12 @@ export class RedisServer {
 
   async stop(): Promise<void> {
     await this.down()
+    this.remove()
+  }
+
+  /** Ends it without waiting, for a process that ends itself. */
+  remove(): void {
+    this.#process?.kill('SIGKILL')
     rmSync(this.#folder, { recursive: true, force: true })
   }
 }

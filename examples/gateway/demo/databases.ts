@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Redis } from 'ioredis'
 import { Client } from 'pg'
 import { PostgresServer } from '../../../test/services/postgres-server.ts'
 import { npmPostgres } from '../../../test/services/programs.ts'
+import { RedisServer } from '../../../test/services/redis-server.ts'
 
 /** Where the gateways of the demo keep their secrets. */
 export interface Databases {
@@ -38,6 +40,20 @@ export const DATABASES: Readonly<Record<string, (folder: string) => Promise<Data
       async copy() {
         await run(server, 'CREATE DATABASE before_rotation TEMPLATE gateway')
         return server.url('postgres', 'before_rotation')
+      },
+    }
+  },
+  redis: async () => {
+    const server = await RedisServer.start()
+    process.on('exit', () => server.remove())
+    return {
+      database: `${server.url}/0`,
+      note: `Redis on port ${server.port}, with its data in a temporary folder`,
+      async copy() {
+        const client = new Redis(server.port)
+        for (const key of await client.keys('{talos}:*')) await client.copy(key, key, 'DB', 1)
+        await client.quit()
+        return `${server.url}/1`
       },
     }
   },

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { isPostgres } from '../open-store.ts'
+import { isPostgres, isRedis } from '../open-store.ts'
 import type { Evidence } from './canary.ts'
 import { type Keks, keyEnvironment } from './keks.ts'
 
@@ -51,6 +51,7 @@ function environment(options: GatewayOptions): NodeJS.ProcessEnv {
 }
 
 function databaseEnvironment(database: string): Readonly<Record<string, string>> {
+  if (isRedis(database)) return { STORE: 'redis', DATABASE_URL: database }
   return isPostgres(database) ? { STORE: 'postgres', DATABASE_URL: database } : { DATABASE: database }
 }
 
