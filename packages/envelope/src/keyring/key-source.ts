@@ -23,10 +23,13 @@ export interface KeySource {
    *
    * @param onChange - To be called after a change, once things are quiet: what is written in several steps is not to be
    * loaded half-way. May be called without a change, too. Loads what there is then; does not throw.
-   * @returns `close()` ends the watch; nothing is called after it. The watch keeps no process alive.
+   * @returns The watch. It keeps no process alive.
    * @throws Whatever kept it from watching. The vault then says in `status().notices` that it does not watch.
    */
-  watch?(onChange: () => void): { close(): void }
+  watch?(onChange: () => void): {
+    /** Ends the watch: nothing is called from here on. */
+    close(): void
+  }
 }
 
 const PLACE = { before: 'keks.', after: '' }
