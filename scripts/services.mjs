@@ -12,6 +12,9 @@ import { existsSync } from 'node:fs'
 const PACKAGES = {
   postgresql: '/usr/lib/postgresql/15/bin/postgres',
   pgbouncer: '/usr/sbin/pgbouncer',
+  'redis-server': '/usr/bin/redis-server',
+  'mariadb-server': '/usr/sbin/mariadbd',
+  'openjdk-17-jre-headless': '/usr/bin/java',
   curl: '/usr/bin/curl',
   openssl: '/usr/bin/openssl',
 }
