@@ -14,7 +14,7 @@ export const ERROR_CODES = {
   ERR_CONTEXT_CHANGED:
     'The secret exists with other context pairs. Give the same pairs, or delete it first. Nothing was written.',
   ERR_KEY_CONFIGURATION:
-    'The key source is misconfigured, or a key given to `import` is unfit. `faults` lists every fault found.',
+    'The key source is misconfigured, or a key or passphrase given to a call is unfit. `faults` lists every fault found.',
   ERR_KEK_NOT_LOADED:
     'A KEK is needed that this instance does not hold. Add it to the key source and restart.',
   ERR_KEK_NOT_ALLOWED:
