@@ -132,6 +132,10 @@ export interface RotateOptions extends CallOptions {
    * @defaultValue false: while a KEK is marked compromised, rotations are refused
    */
   readonly acknowledgeCompromised?: boolean
+  /** Why, for the audit: one line of at most 1,024 characters. @defaultValue none */
+  readonly reason?: string
+  /** Who asked, for the audit: at most 256 characters. @defaultValue none */
+  readonly actor?: string
 }
 
 /** Which rotation is going on after `rotate`. */

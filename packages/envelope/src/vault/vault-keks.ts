@@ -3,7 +3,7 @@ import type { CallOptions } from '../store/secret-store.ts'
 
 /** Options of every command that changes the keyring document. */
 export interface KekCommandOptions extends CallOptions {
-  /** Why, for the audit: at most 1,024 characters. @defaultValue none */
+  /** Why, for the audit: one line of at most 1,024 characters. @defaultValue none */
   readonly reason?: string
   /** Who asked, for the audit: at most 256 characters. @defaultValue none */
   readonly actor?: string
@@ -32,7 +32,11 @@ export interface CheckRetirementOptions extends CallOptions {
 
 /** Options of `retire`. */
 export interface RetireOptions extends KekCommandOptions, CheckRetirementOptions {
-  /** Why an `ADVISORY` verdict is good enough: at most 1,024 characters. @defaultValue none: only `SAFE` is */
+  /**
+   * Why an `ADVISORY` verdict is good enough. Together with the other reasons at most 1,024 characters.
+   *
+   * @defaultValue none: only `SAFE` is
+   */
   readonly acceptAdvisory?: string
 }
 

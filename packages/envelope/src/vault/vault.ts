@@ -113,6 +113,7 @@ export class Vault implements SecretVault {
       ...domain,
       onBeat: () => {
         this.#reload.onBeat()
+        void this.#trail.flush()
         this.#engine.rouse()
         this.#engine.wake()
       },
@@ -227,7 +228,14 @@ export class Vault implements SecretVault {
       }
       const target = pending?.kekId ?? currentKekId(snapshot.document)
       const draft = this.#engine.draft(target, ratePerSecond, pending?.waitingFor ?? [])
-      const entry = { action: 'rotate', kekId: target, epoch: snapshot.document.epoch } as const
+      const { reason, actor } = options
+      const entry = {
+        action: 'rotate',
+        kekId: target,
+        epoch: snapshot.document.epoch,
+        reason,
+        actor,
+      } as const
       const active = await this.#trail.around(entry, 'routine', async (note) => {
         const begun = await this.#log.begin(draft, deadline.next())
         note({ details: { operationId: begun.id, started: begun.id === draft.id } })
@@ -260,7 +268,12 @@ export class Vault implements SecretVault {
   reload(options: CallOptions = {}): Promise<ReloadResult> {
     return this.#call(() => {
       const deadline = new Deadline(this.#parts.runtime, options)
-      return this.#reload.run(() => deadline.next())
+      const epoch = this.#state.snapshot?.document.epoch ?? null
+      return this.#trail.around({ action: 'reload', epoch }, 'routine', async (note) => {
+        const result = await this.#reload.run(() => deadline.next())
+        note({ details: { added: result.added.join(' '), removed: result.removed.join(' ') } })
+        return result
+      })
     })
   }
 
