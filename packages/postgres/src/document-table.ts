@@ -1,11 +1,11 @@
 import type { Page, StoredDocument } from '@talos/envelope'
 import type { Deadline } from './deadline.ts'
 import type { Names } from './names.ts'
-import { reading, rowsOf } from './secret-table.ts'
+import { reading, readingSet, rowsOf } from './secret-table.ts'
 import type { Row, Session, Statement } from './session.ts'
 
-const COLUMNS =
-  'key, value, revision, greatest(0, extract(epoch FROM clock_timestamp() - written_at) * 1000) AS age_ms'
+const AGE_MS = 'greatest(0, extract(epoch FROM clock_timestamp() - written_at) * 1000)'
+const COLUMNS = `key, value, revision, ${AGE_MS} AS age_ms`
 
 /** Reads and writes documents, each call by one statement. */
 export class DocumentTable {
@@ -16,7 +16,10 @@ export class DocumentTable {
 
   constructor(names: Names) {
     const documents = names.of('documents')
-    this.#read = reading(`SELECT ${COLUMNS} FROM ${documents} WHERE key = $1::text`)
+    this.#read = readingSet(
+      { key: 'key', value: 'value', revision: 'revision', age_ms: AGE_MS },
+      `${documents} WHERE key = $1::text`,
+    )
     // A key is visible ASCII, so all that begin with the prefix lie before it with U+007F behind.
     this.#list = reading(`SELECT ${COLUMNS} FROM ${documents}
   WHERE key >= $1::text AND key < $1::text || chr(127) AND key > $2::text ORDER BY key LIMIT $3::integer`)

@@ -6,6 +6,6 @@ export type {
   PostgresResult,
 } from './client.ts'
 export type { Place } from './names.ts'
-export type { CensusOptions, PostgresStore, PostgresStoreOptions } from './postgres-store.ts'
+export type { PostgresStore, PostgresStoreOptions } from './postgres-store.ts'
 export { postgresStore } from './postgres-store.ts'
 export { grantSql, guardTriggerSql, migrationSql } from './schema.ts'

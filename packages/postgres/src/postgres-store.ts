@@ -1,5 +1,6 @@
 import {
   type CallOptions,
+  type CensusOptions,
   type Change,
   checkChanges,
   checkDocument,
@@ -23,7 +24,7 @@ import { identify, MAX_SEALED_BYTES } from './identity.ts'
 import { checkMigrated, migrate } from './migrate.ts'
 import { type Names, namesOf, type Place } from './names.ts'
 import { renewIncarnation } from './schema.ts'
-import { inParts, SecretTable } from './secret-table.ts'
+import { inLanes, inParts, SecretTable } from './secret-table.ts'
 import { PoolSession, type Session, TransactionSession } from './session.ts'
 
 const DEFAULT_MAX_WRITE_STALL_MS = 2_000
@@ -48,23 +49,8 @@ export interface PostgresStoreOptions extends Place {
   readonly preparedStatements?: boolean
 }
 
-/** Options of a census. */
-export interface CensusOptions extends CallOptions {
-  /**
-   * Where counting stops: a KEK that has more records than this gets this number and one, and has at least so many. 0 stays
-   * exact, whatever the number.
-   *
-   * @defaultValue absent: every record is counted
-   */
-  readonly upTo?: number
-  /** Where counting stops for single KEKs, by id: fewer for the one that nearly everything is under. @defaultValue `upTo` */
-  readonly upToOf?: Readonly<Record<string, number>>
-}
-
 /** A store in a PostgreSQL database, with what an operator does to it. */
 export interface PostgresStore extends SecretStore {
-  census(options?: CensusOptions): Promise<ReadonlyMap<string, number>>
-
   /**
    * Makes the store's tables and functions, or brings them up to date, in one transaction. May be called at every start and by
    * several processes at once. `migrationSql()` prints what it runs, `grantSql()` what another role needs to use them.
@@ -156,22 +142,36 @@ class View implements SecretStore {
     for (const [index, change] of changes.entries()) {
       if (change.kind !== 'delete') checkKeepable(change.secret.meta, `changes[${index}].secret.meta`)
     }
-    const outcomes: Outcome[] = []
     return this.call(options, async (deadline) => {
+      const outcomes: Outcome[] = []
       for (const part of inParts(changes)) {
-        try {
-          outcomes.push(...(await this.core.secrets.apply(this.#session, guard, part, deadline)))
-        } catch (error) {
-          if (this.#session.inside || !outcomes.includes('done')) throw error
-          throw new StoreError(
-            'ERR_STORE_OUTCOME_UNKNOWN',
-            `the first ${outcomes.length} of ${changes.length} changes were decided, the others may not be; repeat the call`,
-            { retryable: true, cause: error },
-          )
-        }
+        const applied = await Promise.allSettled(
+          inLanes(part, this.#session.lanes).map((lane) =>
+            this.core.secrets.apply(this.#session, guard, lane, deadline),
+          ),
+        )
+        for (const lane of applied) if (lane.status === 'fulfilled') outcomes.push(...lane.value)
+        const errors = applied.flatMap((lane) => (lane.status === 'rejected' ? [lane.reason as unknown] : []))
+        if (errors.length > 0) throw this.#failureOf(errors, outcomes, changes.length)
       }
       return outcomes
     })
+  }
+
+  /** The error of a call of which some statements failed and others may have been decided. */
+  #failureOf(errors: readonly unknown[], decided: readonly Outcome[], changes: number): unknown {
+    const [first] = errors
+    const unknown = errors.find(
+      (error) => error instanceof StoreError && error.code === 'ERR_STORE_OUTCOME_UNKNOWN',
+    )
+    if (unknown !== undefined || this.#session.inside || !(first instanceof StoreError))
+      return unknown ?? first
+    if (!decided.includes('done')) return first
+    return new StoreError(
+      'ERR_STORE_OUTCOME_UNKNOWN',
+      `${decided.length} of ${changes} changes were decided, the others may not be; repeat the call`,
+      { retryable: true, cause: first },
+    )
   }
 
   async census(options?: CensusOptions): Promise<ReadonlyMap<string, number>> {
