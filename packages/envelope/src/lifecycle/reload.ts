@@ -125,10 +125,11 @@ export class KeyReload {
       keyring.exchange(loaded, inFlight())
       await follow(left)
       // A KEK that is gone here may have been promoted by somebody who had not yet seen this instance's new report.
-      if (lostReasons(former, loaded, state, this.#bound).length > 0) {
+      const lost = lostReasons(former, loaded, state, this.#bound)
+      if (lost.length > 0) {
         keyring.exchange(former, inFlight())
         await follow(left)
-        await this.#check(former, loaded, next)
+        refuse(lost)
       }
       this.#failure = null
       const result = difference(former, loaded)
@@ -189,10 +190,7 @@ export class KeyReload {
     for (const kekId of inUse) {
       reasons.push(goesMissing(kekId, 'secrets are still under it: keep it until a rotation has moved them'))
     }
-    const [first] = reasons
-    if (first === undefined) return
-    const message = [UNCHANGED, ...reasons.map((reason) => reason.message)].join(' ')
-    throw new KeyError(first.code, message, { kekId: first.kekId })
+    refuse(reasons)
   }
 }
 
@@ -200,6 +198,13 @@ interface LostReason {
   readonly code: 'ERR_KEK_NOT_LOADED' | 'ERR_KEK_MISMATCH'
   readonly kekId: string
   readonly message: string
+}
+
+function refuse(reasons: readonly LostReason[]): void {
+  const [first] = reasons
+  if (first === undefined) return
+  const message = [UNCHANGED, ...reasons.map((reason) => reason.message)].join(' ')
+  throw new KeyError(first.code, message, { kekId: first.kekId })
 }
 
 /** What a loaded keyring would take from this instance, as far as no record has to be asked for. */
