@@ -8,7 +8,7 @@ export interface RedisClient {
   /** Whether it is a `Cluster`. */
   readonly isCluster?: boolean
   /** How it was set up. The store reads whether a Sentinel names its server, and changes nothing. */
-  readonly options?: { readonly sentinels?: unknown }
+  readonly options?: object
   /** Sends a command and answers texts. */
   call(command: string, args: RedisArgument[]): Promise<unknown>
   /** Sends a command and answers bytes. */

@@ -56,7 +56,7 @@ export function identityOf(
     reasons.push(
       'a failover of a Cluster may lose writes that were acknowledged: replication is asynchronous',
     )
-  } else if (findings.replicated || client.options?.sentinels) {
+  } else if (findings.replicated || hasSentinels(client)) {
     reasons.push(
       'a failover to a replica may lose writes that were acknowledged: replication is asynchronous',
     )
@@ -77,4 +77,9 @@ export function identityOf(
     reasons,
     maxSealedBytes: MAX_SEALED_BYTES,
   }
+}
+
+/** A replica that is away now may be promoted later: whoever asks a Sentinel expects failovers. */
+function hasSentinels({ options }: RedisClient): boolean {
+  return options !== undefined && 'sentinels' in options && Boolean(options.sentinels)
 }

@@ -2,21 +2,23 @@ import { randomBytes } from 'node:crypto'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { onTestFinished } from 'vitest'
 
+type Options = Omit<RedisOptions, 'replyMapping'>
+
 /** What a client of a test may have in common with that of an application, but for its patience. */
-const QUICK: RedisOptions = { retryStrategy: () => 20 }
+const QUICK: Options = { retryStrategy: () => 20 }
 
 /** Opens clients and closes them all. */
 export class Clients {
   readonly #clients: (Redis | Cluster)[] = []
 
-  redis(port: number, options: RedisOptions = {}): Redis {
+  redis(port: number, options: Options = {}): Redis {
     return this.#kept(new Redis({ host: '127.0.0.1', port, ...QUICK, ...options }))
   }
 
   /** @param natMap - Where to reach each node instead. */
   cluster(
     port: number,
-    options: RedisOptions & { readonly enableAutoPipelining?: boolean } = {},
+    options: Options & { readonly enableAutoPipelining?: boolean } = {},
     natMap?: Record<string, { host: string; port: number }>,
   ): Cluster {
     const { enableAutoPipelining = false, ...redisOptions } = options

@@ -1,10 +1,16 @@
 import type { Redis } from 'ioredis'
 import type { Clients } from './clients.ts'
 
+interface Node {
+  readonly id: string
+  readonly port: number
+  readonly client: Redis
+}
+
 /** One slot of a Cluster, moved from master to master key by key, as an operator's reshard does. */
 export class SlotMover {
   static #last: Promise<void> = Promise.resolve()
-  readonly #nodes: readonly { readonly id: string; readonly port: number; readonly client: Redis }[]
+  readonly #nodes: readonly Node[]
   readonly #slot: number
   #owner: number
   #moving: Promise<void> | undefined
@@ -12,7 +18,7 @@ export class SlotMover {
   /** How many times the slot has arrived somewhere. */
   moves = 0
 
-  private constructor(nodes: SlotMover['#nodes'], slot: number, owner: number) {
+  private constructor(nodes: readonly Node[], slot: number, owner: number) {
     this.#nodes = nodes
     this.#slot = slot
     this.#owner = owner
@@ -27,8 +33,8 @@ export class SlotMover {
     )
     const first = nodes[0]!.client
     const slot = Number(await first.cluster('KEYSLOT', key))
-    const ranges = (await first.cluster('SLOTS')) as [number, number, [string, number]][]
-    const owner = ranges.find(([from, to]) => from <= slot && slot <= to)?.[2][1]
+    const ranges = await first.cluster('SLOTS')
+    const owner = ranges.find(([from, to]) => from <= slot && slot <= to)?.[2]?.[1]
     return new SlotMover(
       nodes,
       slot,

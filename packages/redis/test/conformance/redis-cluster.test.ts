@@ -17,8 +17,8 @@ let ports: readonly number[] = []
 beforeAll(async () => {
   const port = Number(new URL(await service('redis-cluster')).port)
   const client = new Redis(port)
-  const ranges = (await client.cluster('SLOTS')) as [number, number, [string, number]][]
-  ports = [...new Set([port, ...ranges.map(([, , [, other]]) => other)])]
+  const ranges = await client.cluster('SLOTS')
+  ports = [...new Set([port, ...ranges.flatMap(([, , node]) => (node === undefined ? [] : [node[1]]))])]
   client.disconnect()
 })
 

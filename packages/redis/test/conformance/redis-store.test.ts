@@ -6,7 +6,7 @@ import { beforeAll, describe, test } from 'vitest'
 import { service } from '../../../../test/services/service.ts'
 import { Clients, newPrefix } from '../clients.ts'
 
-const SET_UP: readonly (readonly [string, RedisOptions])[] = [
+const SET_UP: readonly (readonly [string, Omit<RedisOptions, 'replyMapping'>])[] = [
   ['', {}],
   [', with automatic pipelines and a key prefix', { enableAutoPipelining: true, keyPrefix: 'app:' }],
 ]
