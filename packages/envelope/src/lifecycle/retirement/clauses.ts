@@ -103,7 +103,7 @@ function operationTargets({ kekId, evidence: { S5 } }: RetirementCase): Finding[
   return [blocks('operation_targets_it', message)]
 }
 
-function fleetDisagrees({ evidence: { S6, S8 } }: RetirementCase): Finding[] {
+function fleetDisagrees({ evidence: { S6, S7, S8 } }: RetirementCase): Finding[] {
   return disagreeing(S6.instances).map((instance) => {
     const { process: name, role, epochSeen } = instance
     if (role === 'unknown') {
@@ -116,15 +116,17 @@ function fleetDisagrees({ evidence: { S6, S8 } }: RetirementCase): Finding[] {
         'it if it hangs.'
       return blocks('instance_behind', message)
     }
-    const wanting = S6.needed.flatMap((id) => describeCell(id, instance))
+    const wanting = S6.needed.flatMap((id) => describeCell(id, id === S7.currentKekId, instance))
     const message = `${name} cannot read or write everything: ${wanting.join('; ')}. Correct its key source, or stop it.`
     return blocks('instance_disagrees', message)
   })
 }
 
-function describeCell(kekId: string, { keks }: InstanceStatus): string[] {
+function describeCell(kekId: string, isCurrent: boolean, { keks }: InstanceStatus): string[] {
   const holding = keks[kekId]?.holding ?? 'missing'
-  return holding === 'held' ? [] : [`KEK "${kekId}" is ${HOLDING[holding]} there`]
+  return holding === 'held' || (holding === 'decrypt_only' && !isCurrent)
+    ? []
+    : [`KEK "${kekId}" is ${HOLDING[holding]} there`]
 }
 
 function stillInUse({ kekId, entry, evidence: { S7 } }: RetirementCase): Finding[] {
