@@ -180,11 +180,9 @@ export class KeyReload {
       const message = `${UNCHANGED} There is no keyring document to tell which KEKs are needed: add some, but take none away.`
       throw new LifecycleError('ERR_KEYRING_STATE_LOST', message)
     }
-    const { document } = snapshot
-    const current = currentKekId(document)
+    const current = currentKekId(snapshot.document)
     const gone = former.ids.filter(
-      (id) =>
-        id !== current && loaded.get(id) === undefined && (this.#bound.has(id) || kekEntry(document, id)),
+      (id) => id !== current && loaded.get(id) === undefined && this.#bound.has(id),
     )
     const inUse = gone.length === 0 ? new Set<string>() : await kekIdsInUse(store, current, gone, next())
     for (const kekId of inUse) {

@@ -191,6 +191,23 @@ describe('a reload', () => {
     expect([vault.ready, (await vault.get('a'))?.text()]).toEqual([true, 'value'])
   })
 
+  test('takes away a KEK that is held with other bytes than the bound ones, though secrets are under its id', async () => {
+    for (const seed of [ONLY_V1, BOTH_WISH_V2]) {
+      const vault = await domain.open(seed)
+      if (seed === ONLY_V1) await vault.put('a', 'value')
+      await vault.close()
+    }
+    const source = changing(keys('v2', { v1: V3, v2: V2 }))
+    const vault = await vaultOf(source)
+    expect((await vault.status()).reasons.map(({ code }) => code)).toEqual(['ERR_KEK_MISMATCH'])
+    source.now = ONLY_V2
+    expect((await vault.reload()).removed).toEqual(['v1'])
+    expect((await vault.status()).reasons.map(({ code }) => code)).toEqual(['ERR_KEK_NOT_LOADED'])
+    source.now = BOTH_WISH_V2
+    await vault.reload()
+    expect([vault.ready, (await vault.get('a'))?.text()]).toEqual([true, 'value'])
+  })
+
   test('marks a KEK decrypt-only that is current, for the key source has the last word', async () => {
     const source = changing(BOTH_WISH_V1)
     const vault = await vaultOf(source)
