@@ -32,7 +32,7 @@ export const PROBLEMS = {
   ],
   BODY_TIMEOUT: [408, 'Request Timeout', 'The body did not arrive in time.'],
   ROTATION_ALREADY_RUNNING: [409, 'Conflict', 'A rotation is active already; op_id names it.'],
-  PROMOTION_BLOCKED: [409, 'Conflict', 'The wished KEK can never become current; reasons say why.'],
+  PROMOTION_BLOCKED: [409, 'Conflict', 'The wished KEK cannot become current; reasons say why.'],
   KEYRING_STATE_LOST: [
     409,
     'Conflict',

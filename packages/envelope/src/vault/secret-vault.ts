@@ -293,7 +293,7 @@ export interface SecretVault extends AsyncDisposable {
    * Starts re-wrapping every secret that is not under the target KEK. The work runs here, in the background, until it is
    * done or the vault is closed; another instance, or the next start, carries it on.
    *
-   * @throws LifecycleError `ERR_PROMOTION_BLOCKED` when the wished KEK can never become current; `reasons` say why.
+   * @throws LifecycleError `ERR_PROMOTION_BLOCKED` when the wished KEK cannot become current; `reasons` say why.
    * `ERR_KEK_COMPROMISED` while a KEK is marked so and `acknowledgeCompromised` is not given.
    */
   rotate(options?: RotateOptions): Promise<RotateResult>
