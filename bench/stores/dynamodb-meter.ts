@@ -1,4 +1,5 @@
 import {
+  type ConsumedCapacity,
   type DynamoDBClient,
   type TransactWriteItem,
   TransactWriteItemsCommand,
@@ -10,13 +11,6 @@ export interface Units {
   readonly write: number
   /** Requests that were answered without an error. */
   readonly requests: number
-}
-
-/** What DynamoDB says of one table in an answer. In transactions both kinds are told apart, elsewhere the operation does. */
-interface Consumed {
-  readonly CapacityUnits?: number
-  readonly ReadCapacityUnits?: number
-  readonly WriteCapacityUnits?: number
 }
 
 const READS = /^(GetItem|BatchGetItem|Query|Scan|TransactGetItems)Command$/
@@ -46,7 +40,7 @@ export class Meter {
           }
           const answer = await next({ ...args, input: { ...args.input, ReturnConsumedCapacity: 'TOTAL' } })
           this.#add(
-            (answer.output as { ConsumedCapacity?: Consumed | Consumed[] }).ConsumedCapacity,
+            (answer.output as { ConsumedCapacity?: ConsumedCapacity | ConsumedCapacity[] }).ConsumedCapacity,
             READS.test(commandName),
           )
           return answer
@@ -74,7 +68,8 @@ export class Meter {
     this.#add((await client.send(command)).ConsumedCapacity, false)
   }
 
-  #add(answered: Consumed | readonly Consumed[] = [], reads: boolean): void {
+  #add(answered: ConsumedCapacity | ConsumedCapacity[] = [], reads: boolean): void {
+    // Transactions tell both kinds apart; elsewhere the operation does.
     for (const { CapacityUnits = 0, ReadCapacityUnits, WriteCapacityUnits } of [answered].flat()) {
       const told = ReadCapacityUnits !== undefined || WriteCapacityUnits !== undefined
       this.#read += told ? (ReadCapacityUnits ?? 0) : reads ? CapacityUnits : 0

@@ -46,6 +46,8 @@ export interface DynamodbProxy {
   delay(milliseconds: number): void
   /** Answers at most so many items of a `BatchGetItem`, and names the others as unprocessed. */
   limitBatches(keys: number): void
+  /** Changes answers from now on, as to say of a table what no table of the emulator has. */
+  change(change: ((operation: string, answer: Readonly<Record<string, unknown>>) => object) | null): void
   counts(): ProxyCounts
   close(): Promise<void>
 }
@@ -58,6 +60,7 @@ export async function openDynamodbProxy(target: string): Promise<DynamodbProxy> 
   let disturbance: Disturbance | null = null
   let judge: ((request: DynamodbRequest) => Verdict) | null = null
   let delayMs = 0
+  let change: ((operation: string, answer: Readonly<Record<string, unknown>>) => object) | null = null
   let batchKeys = Number.POSITIVE_INFINITY
 
   function verdictOf(request: DynamodbRequest): Verdict {
@@ -96,11 +99,9 @@ export async function openDynamodbProxy(target: string): Promise<DynamodbProxy> 
       incoming.socket.destroy()
       return
     }
-    answer(
-      response,
-      answered.status,
-      kept === null ? answered.text : withUnprocessed(answered.text, kept.left),
-    )
+    const whole = kept === null ? answered.text : withUnprocessed(answered.text, kept.left)
+    const changed = change === null ? whole : JSON.stringify(change(operation, JSON.parse(whole)))
+    answer(response, answered.status, changed)
   }
 
   function answer(response: ServerResponse, status: number, text: string): void {
@@ -143,6 +144,9 @@ export async function openDynamodbProxy(target: string): Promise<DynamodbProxy> 
     },
     limitBatches(keys) {
       batchKeys = keys
+    },
+    change(next) {
+      change = next
     },
     counts: () => ({ ...counts }),
     async close() {

@@ -32,7 +32,7 @@ export async function identify(
     describe(requests, deadline),
     storeId(requests, layout, deadline),
   ])
-  const { TableId, Replicas = [], MultiRegionConsistency } = description
+  const { TableId, CreationDateTime, Replicas = [], MultiRegionConsistency } = description
   if (Replicas.length > 0 && MultiRegionConsistency === 'STRONG') {
     throw configuration(
       `the table ${table} is a global table of multi-Region strong consistency, for which DynamoDB has no transactions; use a table of one Region`,
@@ -47,7 +47,8 @@ export async function identify(
         ]
   return {
     kind: 'dynamodb',
-    incarnation: `${id}.${TableId}`,
+    // Emulators give tables no id.
+    incarnation: `${id}.${TableId ?? CreationDateTime?.getTime()}`,
     level: reasons.length === 0 ? 'strong' : 'advisory',
     reasons,
     maxSealedBytes: MAX_SEALED_BYTES,

@@ -19,18 +19,15 @@ beforeAll(async () => {
   url = await service('dynamodb')
   const client = clientAt(url)
   await client.send(
-    new CreateTableCommand(
-      {
-        TableName,
-        AttributeDefinitions: [{ AttributeName: 'id', AttributeType: 'S' }],
-        KeySchema: [{ AttributeName: 'id', KeyType: 'HASH' }],
-        BillingMode: 'PAY_PER_REQUEST',
-      },
-      START_TIMEOUT_MS,
-    ),
+    new CreateTableCommand({
+      TableName,
+      AttributeDefinitions: [{ AttributeName: 'id', AttributeType: 'S' }],
+      KeySchema: [{ AttributeName: 'id', KeyType: 'HASH' }],
+      BillingMode: 'PAY_PER_REQUEST',
+    }),
   )
   client.destroy()
-})
+}, START_TIMEOUT_MS)
 
 function clientAt(endpoint: string, maxAttempts = 1): DynamoDBClient {
   const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
