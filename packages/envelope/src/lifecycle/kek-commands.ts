@@ -120,8 +120,9 @@ export class KekCommands {
     }
     return await this.#audited(command, {}, async () => {
       for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-        const { certificate, snapshot } = await this.#with.gate.check(kekId, claims, next)
-        this.#checkEpoch(snapshot.document, notes)
+        const { certificate, snapshot } = await this.#with.gate.check(kekId, claims, next, (document) =>
+          this.#checkEpoch(document, notes),
+        )
         const changed = moved(snapshot.document, kekId, 'retire', this.#now())
         const { verdict, reasons } = certificate
         const isAccepted = verdict === 'ADVISORY' && accepted.advisory !== undefined

@@ -24,7 +24,8 @@ export function notSafe(kekId: string, { reasons }: RetirementCertificate): Life
 
 /** Suspending a KEK would make secrets unreadable. */
 export function stillUsed(kekId: string, records: number): LifecycleError {
-  const why = `${records} secrets are under it and could not be read any more. Rotate first`
+  const many = records === 1 ? '1 secret is' : `${records} secrets are`
+  const why = `${many} under it and could not be read any more. Rotate first`
   const message = `KEK "${kekId}" was not suspended: ${why}. Nothing was changed.`
   return new LifecycleError('ERR_TRANSITION_REFUSED', message, { reasons: [why] })
 }

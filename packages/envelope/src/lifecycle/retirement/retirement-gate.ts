@@ -2,6 +2,7 @@ import { LifecycleError } from '../../errors.ts'
 import { timestamp } from '../../runtime.ts'
 import type { CallOptions } from '../../store/secret-store.ts'
 import { knownKek } from '../keyring-changes.ts'
+import type { KeyringDocument } from '../keyring-document.ts'
 import type { KeyringSnapshot } from '../keyring-state.ts'
 import { STATE_LOST_MESSAGE } from '../readiness.ts'
 import type { RetirementCertificate, RetirementReason } from './certificate.ts'
@@ -35,12 +36,19 @@ export class RetirementGate {
    * Checks one KEK.
    *
    * @param next - Options for each store call.
+   * @param examine - Sees each document before anything is counted for it; what it throws ends the check.
    * @throws LifecycleError `ERR_KEYRING_STATE_LOST`, `ERR_KEK_UNKNOWN`; `ERR_EPOCH_CHANGED` when the document does not stand
    * still.
    */
-  async check(kekId: string, claims: EvidenceClaims, next: () => CallOptions): Promise<Checked> {
+  async check(
+    kekId: string,
+    claims: EvidenceClaims,
+    next: () => CallOptions,
+    examine: (document: KeyringDocument) => void = () => {},
+  ): Promise<Checked> {
     let snapshot = await this.#read(next)
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+      examine(snapshot.document)
       const entry = knownKek(snapshot.document, kekId)
       const evidence = await gatherEvidence(this.#with, snapshot, { id: kekId, entry }, claims, next)
       const after = await this.#read(next)
