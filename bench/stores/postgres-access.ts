@@ -39,6 +39,7 @@ export async function* postgresAccessHeats(lab: PostgresLab): AsyncGenerator<Hea
   const runQuery = (query: PostgresQuery, values: unknown[]) => pool.query({ ...query, values })
   const contenders: readonly Contender[] = [
     timed('postgres get', 0, (name) => vault.get(name)),
+    timed('postgres read by the store', 0, (name) => store.read([name])),
     timed('postgres get, its statement', 0, (name) => runQuery(get, [[name]])),
     timed('postgres get by hand', 0, (name) =>
       pool.query('SELECT name, value FROM by_hand WHERE name = $1', [name]),
@@ -46,7 +47,8 @@ export async function* postgresAccessHeats(lab: PostgresLab): AsyncGenerator<Hea
     timed('postgres put', 1, (name) => vault.put(name, value)),
     timed('postgres put, its statements', 2, async (name) => {
       const { rows } = await runQuery(put.read, [[name]])
-      const expected = (rows[0] as { wrap: string }).wrap
+      const found = (rows as { wrap: string | null }[]).find(({ wrap }) => wrap !== null)
+      const expected = found?.wrap ?? ''
       // A text of the same length, other each time.
       const head = expected.slice(0, expected.lastIndexOf(':') + 1)
       const wrap =
@@ -78,6 +80,7 @@ export function postgresAccessComparisons(): readonly Comparison[] {
   })
   return [
     time('get/400B/statement', 'postgres get', 'postgres get, its statement'),
+    time('get/400B/store', 'postgres get', 'postgres read by the store'),
     time('get/400B/byHand', 'postgres get', 'postgres get by hand'),
     time('put/400B/statements', 'postgres put', 'postgres put, its statements'),
     time('put/400B/byHand', 'postgres put', 'postgres put by hand'),

@@ -6,7 +6,7 @@ import { Rotations, recordMeta } from './rotations.ts'
 
 const PREFIX = 'status_'
 const RECORDS = 1_000_000
-const CALLS = 20
+const CALLS = 100
 const PAGE = 100
 
 /**
