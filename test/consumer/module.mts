@@ -3,7 +3,8 @@ import * as testing from '@talos/envelope/testing'
 import * as conformance from '@talos/envelope-conformance'
 import * as express from '@talos/envelope-express'
 import * as postgres from '@talos/envelope-postgres'
+import * as redis from '@talos/envelope-redis'
 import * as sqlite from '@talos/envelope-sqlite'
 import { tryPackages } from './program.ts'
 
-await tryPackages({ core, testing, conformance, sqlite, postgres, express })
+await tryPackages({ core, testing, conformance, sqlite, postgres, redis, express })

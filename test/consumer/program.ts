@@ -11,6 +11,7 @@ export interface Packages {
   readonly conformance: typeof import('@talos/envelope-conformance')
   readonly sqlite: typeof import('@talos/envelope-sqlite')
   readonly postgres: typeof import('@talos/envelope-postgres')
+  readonly redis: typeof import('@talos/envelope-redis')
   readonly express: typeof import('@talos/envelope-express')
 }
 
@@ -18,7 +19,7 @@ const TOKEN = '8pYgqXb0mTn4ZrVw2KsLdE7uHcJ1aFoQ'
 
 /** Uses every package a little, as an application that has installed them and no Express. */
 export async function tryPackages(packages: Packages): Promise<void> {
-  const { core, testing, conformance, sqlite, postgres, express } = packages
+  const { core, testing, conformance, sqlite, postgres, redis, express } = packages
   const keys = core.explicitKeys({
     currentKekId: 'v1',
     keks: { v1: Buffer.from(core.generateKek(), 'base64url') },
@@ -37,6 +38,8 @@ export async function tryPackages(packages: Packages): Promise<void> {
     close: async () => {},
   }))
   assert.match(postgres.migrationSql(), /CREATE TABLE/)
+  const client = {} as Parameters<typeof redis.redisStore>[0]['client']
+  assert.throws(() => redis.redisStore({ client, prefix: '{' }), TypeError)
   assert.equal(testing.heldClock(0).runtime.now(), 0)
   assert.throws(() => express.bearerAuth({ token: 'short' }), TypeError)
   console.log('all of it works')
