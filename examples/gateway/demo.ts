@@ -4,6 +4,7 @@
  *     npm run demo
  *     npm run demo -- --store postgres
  *     npm run demo -- --store redis
+ *     npm run demo -- --store dynamodb
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

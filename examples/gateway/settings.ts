@@ -1,9 +1,9 @@
 import { environmentKeys, isEnvelopeError, type KeyError, type KeySource } from '@talos/envelope'
 import { type AdminAuth, type BearerPrincipal, bearerAuth } from '@talos/envelope-express'
-import { isPostgres, isRedis } from './open-store.ts'
+import { isDynamodb, isPostgres, isRedis } from './open-store.ts'
 
 export interface Settings {
-  /** A `postgres://` or `redis://` address, or the path of a SQLite file. */
+  /** A `postgres://`, `redis://` or `dynamodb://` address, or the path of a SQLite file. */
   readonly database: string
   readonly port: number
   readonly upstream: URL
@@ -65,8 +65,8 @@ export async function readSettings(env: NodeJS.ProcessEnv = process.env): Promis
 function readDatabase(env: NodeJS.ProcessEnv): string {
   const store = env['STORE'] || 'sqlite'
   if (store === 'sqlite') return env['DATABASE'] || './gateway.sqlite'
-  const fits = { postgres: isPostgres, redis: isRedis }[store]
-  if (fits === undefined) throw new Error('must be sqlite, postgres or redis')
+  const fits = { postgres: isPostgres, redis: isRedis, dynamodb: isDynamodb }[store]
+  if (fits === undefined) throw new Error('must be sqlite, postgres, redis or dynamodb')
   const url = env['DATABASE_URL']
   if (!url || !fits(url)) throw new Error(`is ${store}, and DATABASE_URL does not begin with ${store}://`)
   return url

@@ -13,7 +13,9 @@ function runDemo(...args: readonly string[]): { readonly status: number | null; 
 test('the demo names the stores it has when asked for another one, and fails', () => {
   const { status, output } = runDemo('--store', 'files')
   expect(status).toBe(1)
-  expect(output).toContain('demo: failed: there is no store "files"; available: sqlite, postgres, redis')
+  expect(output).toContain(
+    'demo: failed: there is no store "files"; available: sqlite, postgres, redis, dynamodb',
+  )
   expect(output).not.toContain('demo: ok')
 })
 

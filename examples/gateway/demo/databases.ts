@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
+import { BatchWriteItemCommand, DynamoDBClient, paginateScan } from '@aws-sdk/client-dynamodb'
+import { createTable } from '@talos/envelope-dynamodb'
 import { Redis } from 'ioredis'
 import { Client } from 'pg'
+import { DynamodbLocal } from '../../../test/services/dynamodb-local.ts'
 import { PostgresServer } from '../../../test/services/postgres-server.ts'
 import { npmPostgres } from '../../../test/services/programs.ts'
 import { RedisServer } from '../../../test/services/redis-server.ts'
@@ -57,6 +60,22 @@ export const DATABASES: Readonly<Record<string, (folder: string) => Promise<Data
       },
     }
   },
+  dynamodb: async () => {
+    const server = await DynamodbLocal.start()
+    process.on('exit', () => {
+      if (server.pid !== undefined) process.kill(server.pid, 'SIGKILL')
+      server.remove()
+    })
+    const address = `dynamodb://127.0.0.1:${server.port}`
+    return {
+      database: `${address}/gateway`,
+      note: `DynamoDB Local, AWS's emulator, on port ${server.port}, with its data in memory`,
+      async copy() {
+        await copyTable(server.url, 'gateway', 'before-rotation')
+        return `${address}/before-rotation`
+      },
+    }
+  },
 }
 
 /** When a process ends there is no time to wait for anything. */
@@ -64,6 +83,20 @@ function endAtOnce(server: PostgresServer): void {
   const [pid = ''] = readFileSync(join(server.data, 'postmaster.pid'), 'utf8').split('\n')
   process.kill(Number(pid), 'SIGQUIT')
   server.remove()
+}
+
+async function copyTable(endpoint: string, from: string, to: string): Promise<void> {
+  const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
+  const client = new DynamoDBClient({ endpoint, region: 'local', credentials })
+  await createTable({ client, table: to, pointInTimeRecovery: false, deletionProtection: false })
+  // No more than a batch may hold.
+  const pages = paginateScan({ client, pageSize: 25 }, { TableName: from, ConsistentRead: true })
+  for await (const { Items = [] } of pages) {
+    const requests = Items.map((Item) => ({ PutRequest: { Item } }))
+    if (requests.length > 0)
+      await client.send(new BatchWriteItemCommand({ RequestItems: { [to]: requests } }))
+  }
+  client.destroy()
 }
 
 async function run(server: PostgresServer, sql: string): Promise<void> {

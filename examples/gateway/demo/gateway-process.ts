@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { isPostgres, isRedis } from '../open-store.ts'
+import { isDynamodb, isPostgres, isRedis } from '../open-store.ts'
 import type { Evidence } from './canary.ts'
 import { type Keks, keyEnvironment } from './keks.ts'
 
@@ -52,6 +52,7 @@ function environment(options: GatewayOptions): NodeJS.ProcessEnv {
 
 function databaseEnvironment(database: string): Readonly<Record<string, string>> {
   if (isRedis(database)) return { STORE: 'redis', DATABASE_URL: database }
+  if (isDynamodb(database)) return { STORE: 'dynamodb', DATABASE_URL: database }
   return isPostgres(database) ? { STORE: 'postgres', DATABASE_URL: database } : { DATABASE: database }
 }
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
-import { isPostgres, isRedis } from '../open-store.ts'
+import { isDynamodb, isPostgres, isRedis } from '../open-store.ts'
 import type { Evidence } from './canary.ts'
 import { check, DemoFailure } from './checks.ts'
 import type { Databases } from './databases.ts'
@@ -82,6 +82,7 @@ export class World {
     this.screen.command(`export TALOS_CURRENT_KEK_ID=${currentKekId}`)
     if (isPostgres(database)) this.screen.command(`export STORE=postgres DATABASE_URL=${database}`)
     if (isRedis(database)) this.screen.command(`export STORE=redis DATABASE_URL=${database}`)
+    if (isDynamodb(database)) this.screen.command(`export STORE=dynamodb DATABASE_URL=${database}`)
     this.screen.command('node --conditions=@talos/source examples/gateway/main.ts')
     const gateway = await GatewayProcess.start({
       label: `gateway ${this.#starts}`,

@@ -28,8 +28,3 @@ export async function filled(store: SecretStore, count: number): Promise<void> {
     )
   }
 }
-
-/** Asks again and again until something holds. The test's own time limit ends a wait in vain. */
-export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve))
-}
