@@ -99,7 +99,7 @@ export async function readKekDirectory(path: string, label: string): Promise<Kek
   const fault = (text: string): KekDirectory => ({ keks: [], faults: [{ variable: label, fault: text }] })
   if (path === '') return fault('is empty: give the path of a directory, or unset it')
   try {
-    const names = await fileNames(path)
+    const names = fileNames(path)
     if (names.length > MOST_FILES)
       return fault(`holds more than ${MOST_FILES} files: it is no directory of KEKs`)
     if (names.length === 0) return fault('holds no KEK: one file for each, named by its id')

@@ -1,10 +1,12 @@
-import { opendir, stat } from 'node:fs/promises'
+import { opendirSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 
 /** Far more KEKs than a service has, and few enough to notice the wrong directory before reading all of it. */
 export const MOST_FILES = 256
 
-/** Files may be replaced while they are read; three times in a row they are not. */
-const ATTEMPTS = 3
+/** Files may be replaced while they are read; that many times in a row, with a pause that grows, they are not. */
+const ATTEMPTS = 5
+const PAUSE_MS = 20
 
 /**
  * Says what is at some paths, as a text that is another one after each change: of a file, of the files of a directory, or of
@@ -14,7 +16,7 @@ const ATTEMPTS = 3
  * @returns The text.
  */
 export async function stampOf(paths: readonly string[]): Promise<string> {
-  return (await Promise.all(paths.map(stampOfPath))).join('\n')
+  return (await Promise.all(paths.flatMap(filesAt).map(stampOfFile))).join('\n')
 }
 
 /**
@@ -29,6 +31,7 @@ export async function readAtOnce<T>(paths: readonly string[], read: () => Promis
     const before = await stampOf(paths)
     const found = await read()
     if ((await stampOf(paths)) === before) return found
+    await new Promise((resolve) => setTimeout(resolve, attempt * PAUSE_MS))
   }
   return null
 }
@@ -39,26 +42,36 @@ export async function readAtOnce<T>(paths: readonly string[], read: () => Promis
  * @param path - The directory.
  * @returns At most one more than {@link MOST_FILES} names, sorted.
  */
-export async function fileNames(path: string): Promise<string[]> {
+export function fileNames(path: string): string[] {
   const names: string[] = []
-  for await (const { name } of await opendir(path)) {
-    if (!name.startsWith('.')) names.push(name)
+  const directory = opendirSync(path)
+  for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
+    if (!entry.name.startsWith('.')) names.push(entry.name)
     if (names.length > MOST_FILES) break
   }
+  directory.closeSync()
   return names.sort()
 }
 
-async function stampOfPath(path: string): Promise<string> {
-  const names = await fileNames(path).catch(() => [])
-  const stamps = names.map(async (name) => `${name} ${await stampOfFile(`${path}/${name}`)}`)
-  return [await stampOfFile(path), ...(await Promise.all(stamps))].join('\n')
+/**
+ * Lists what is to be looked at for a path.
+ *
+ * @param path - A file or directory.
+ * @returns The path itself and, of a directory, its files.
+ */
+export function filesAt(path: string): readonly string[] {
+  try {
+    return [path, ...fileNames(path).map((name) => `${path}/${name}`)]
+  } catch {
+    return [path]
+  }
 }
 
-async function stampOfFile(path: string): Promise<string> {
+async function stampOfFile(file: string): Promise<string> {
   try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true })
-    return [dev, ino, size, mtimeNs, ctimeNs].join()
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true })
+    return [file, dev, ino, size, mtimeNs, ctimeNs].join()
   } catch {
-    return 'none'
+    return file
   }
 }

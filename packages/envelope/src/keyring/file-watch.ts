@@ -1,5 +1,5 @@
-import { type FSWatcher, readdirSync, realpathSync, statSync, watch } from 'node:fs'
-import { MOST_FILES, stampOf } from './file-stamp.ts'
+import { type FSWatcher, realpathSync, watch } from 'node:fs'
+import { filesAt, stampOf } from './file-stamp.ts'
 
 /** Nothing has changed for that long: a file is not read half-way written, nor a directory half-way filled. */
 const QUIET_MS = 100
@@ -14,10 +14,10 @@ const SEARCH_MS = 1_000
  * @param paths - Files and directories.
  * @param onChange - Called once things are quiet after a change, and possibly once without one.
  * @returns `close()` ends the watch.
- * @throws Error when the system does not let a directory with KEKs be watched.
+ * @throws Error when the system lets none of the directories be watched.
  */
 export function watchFiles(paths: readonly string[], onChange: () => void): { close(): void } {
-  const watchers = new Map<string, FSWatcher>()
+  const watchers: FSWatcher[] = []
   let timer: NodeJS.Timeout | null = null
   let seen: string | null = null
   let told: string | null = null
@@ -30,15 +30,11 @@ export function watchFiles(paths: readonly string[], onChange: () => void): { cl
   }
   const look = async (): Promise<void> => {
     timer = null
-    try {
-      // Before the look: what changes after it is noticed.
-      followDirectories()
-    } catch {
-      lookIn(SEARCH_MS)
-    }
+    // Before the look: what changes after it is noticed.
+    watchDirectories()
     const stamp = await stampOf(paths)
     if (isClosed) return
-    if (watchers.size === 0) lookIn(SEARCH_MS)
+    if (watchers.length === 0) lookIn(SEARCH_MS)
     if (stamp !== seen) {
       seen = stamp
       lookIn(QUIET_MS)
@@ -47,77 +43,42 @@ export function watchFiles(paths: readonly string[], onChange: () => void): { cl
       onChange()
     }
   }
-  /** Another directory at the path of a former one is another one to watch. */
-  const followDirectories = (): void => {
-    const wanted = new Map<string, Directory>()
-    for (const directory of paths.flatMap(directoriesOf)) {
-      const identity = identityOf(directory.path)
-      if (identity !== null) wanted.set(identity, directory)
-    }
-    for (const [identity, watcher] of watchers) {
-      if (wanted.has(identity)) continue
-      watcher.close()
-      watchers.delete(identity)
-    }
-    for (const [identity, { path, isNeeded }] of wanted) {
-      if (watchers.has(identity)) continue
+  const unwatch = (): void => {
+    for (const watcher of watchers.splice(0)) watcher.close()
+  }
+  /** Each time anew: another directory may be at the path of a former one. */
+  const watchDirectories = (): unknown => {
+    unwatch()
+    let failure: unknown
+    for (const directory of new Set(paths.flatMap(filesAt).flatMap(directoriesOf))) {
       try {
-        const watcher = watch(path, { persistent: false }, () => lookIn(QUIET_MS))
-        watchers.set(identity, watcher)
-        watcher.on('error', () => {
-          watchers.delete(identity)
-          lookIn(SEARCH_MS)
-        })
+        const watcher = watch(directory, { persistent: false }, () => lookIn(QUIET_MS))
+        watcher.on('error', () => lookIn(SEARCH_MS))
+        watchers.push(watcher)
       } catch (error) {
-        if (isNeeded) throw error
+        failure = error
       }
     }
-  }
-  const close = (): void => {
-    isClosed = true
-    if (timer !== null) clearTimeout(timer)
-    for (const watcher of watchers.values()) watcher.close()
-    watchers.clear()
+    return failure
   }
 
+  const failure = watchDirectories()
+  if (watchers.length === 0 && failure !== undefined) throw failure
+  return {
+    close() {
+      isClosed = true
+      if (timer !== null) clearTimeout(timer)
+      unwatch()
+    },
+  }
+}
+
+/** The directory that holds a path, for links that are replaced, and the one that holds what it leads to. */
+function directoriesOf(path: string): string[] {
   try {
-    followDirectories()
-  } catch (error) {
-    close()
-    throw error
-  }
-  return { close }
-}
-
-interface Directory {
-  readonly path: string
-  /** Whether changes of the files themselves would be missed without it. */
-  readonly isNeeded: boolean
-}
-
-/** The directory that holds a path, for links and directories that are replaced, and those that hold its files. */
-function directoriesOf(path: string): readonly Directory[] {
-  const files = filesAt(path)
-  const real = new Set(files.flatMap(realDirectoryOf))
-  const itself = files[0] === path ? [] : [{ path, isNeeded: true }]
-  const holders = [...real].map((holder) => ({ path: holder, isNeeded: true }))
-  return [{ path: parentOf(path), isNeeded: files[0] === path }, ...itself, ...holders]
-}
-
-function filesAt(path: string): readonly string[] {
-  try {
-    const names = readdirSync(path).filter((name) => !name.startsWith('.'))
-    return names.slice(0, MOST_FILES).map((name) => `${path}/${name}`)
+    return [parentOf(path), parentOf(realpathSync(path))]
   } catch {
-    return [path]
-  }
-}
-
-function realDirectoryOf(file: string): string[] {
-  try {
-    return [parentOf(realpathSync(file))]
-  } catch {
-    return []
+    return [parentOf(path)]
   }
 }
 
@@ -125,13 +86,4 @@ function realDirectoryOf(file: string): string[] {
 function parentOf(path: string): string {
   const parent = /^(.*)[/\\][^/\\]+[/\\]*$/s.exec(path)?.[1]
   return parent === undefined ? '.' : parent === '' ? '/' : parent
-}
-
-function identityOf(directory: string): string | null {
-  try {
-    const { dev, ino } = statSync(directory)
-    return `${dev},${ino}`
-  } catch {
-    return null
-  }
 }
