@@ -1,5 +1,6 @@
 import type { Comparison, Heat } from '../measure/report.ts'
 import type { Targets } from '../measure/targets.ts'
+import { dynamodbHeats } from './dynamodb.ts'
 import { postgresAccessComparisons, postgresAccessHeats } from './postgres-access.ts'
 import { PostgresLab } from './postgres-lab.ts'
 import { postgresRewrapComparisons, postgresRewrapHeats } from './postgres-rewrap.ts'
@@ -35,6 +36,8 @@ export async function* storesHeats(): AsyncGenerator<Heat> {
   }
   yield* sqliteHeats()
   yield* redisHeats()
+  // Says what DynamoDB bills; on the emulator there is nothing to compare.
+  yield* dynamodbHeats()
 }
 
 /** Lists the ratios of the whole suite. */
