@@ -23,6 +23,9 @@ const SEALED = Buffer.alloc(28).toString('base64url')
  */
 export async function* sqliteHeats(): AsyncGenerator<Heat> {
   const folder = mkdtempSync(join(tmpdir(), 'sqlite-'))
+  const removeFolder = () => rmSync(folder, { recursive: true, force: true })
+  const leave = () => process.exit(130)
+  process.once('exit', removeFolder).once('SIGINT', leave).once('SIGTERM', leave)
   const database = openSqliteDatabase(join(folder, 'secrets.db'))
   try {
     const small = await bench(database, SMALL)
@@ -40,7 +43,11 @@ export async function* sqliteHeats(): AsyncGenerator<Heat> {
     await large.rotations.close()
   } finally {
     database.close()
-    rmSync(folder, { recursive: true, force: true })
+    process
+      .removeListener('exit', removeFolder)
+      .removeListener('SIGINT', leave)
+      .removeListener('SIGTERM', leave)
+    removeFolder()
   }
 }
 
