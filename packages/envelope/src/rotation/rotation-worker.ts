@@ -5,6 +5,7 @@ import type { Kek } from '../keyring/kek.ts'
 import { currentKekId, kekEntry } from '../lifecycle/keyring-document.ts'
 import type { KeyringSnapshot, KeyringState } from '../lifecycle/keyring-state.ts'
 import type { PromotionOutlook } from '../lifecycle/promote.ts'
+import { kekIdsInUse } from '../lifecycle/readiness.ts'
 import { type Runtime, timestamp } from '../runtime.ts'
 import type { Page, SecretHeader, SecretStore } from '../store/secret-store.ts'
 import { NO_TOTALS, type RotationOperation, type RotationTotals } from './operation.ts'
@@ -110,6 +111,11 @@ export class RotationWorker {
 
   /** A KEK that this instance alone lacks is no reason to end the operation for everybody. */
   async #stopForMissing(kekIds: readonly string[]): Promise<void> {
+    const { store } = this.#with
+    const { targetKekId } = this.#operation
+    const inUse = await this.#patience.insist(() => kekIdsInUse(store, targetKekId, kekIds, {}))
+    // The page is older than a reload that took away KEKs which no record needs any more: it is read again.
+    if (inUse.size === 0) return
     if (await this.#patience.insist(() => this.#with.othersHold(kekIds))) {
       await this.#release()
       throw new LeftToOthers()

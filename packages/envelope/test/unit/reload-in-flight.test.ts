@@ -61,6 +61,29 @@ describe('calls in flight', () => {
     return { gate, store }
   }
 
+  test('a rotation that has read a page goes on when the last KEK in it is taken away, for nothing is under it', async () => {
+    const source = changing(ONLY_V1)
+    const { gate, store } = stopping('scan')
+    const vault = await vaultOf(source, { store })
+    await vault.put('a', 'one')
+    source.now = BOTH_WISH_V2
+    await vault.reload()
+    gate.isShut = true
+    const { id } = await vault.rotate()
+    await domain.clock.settle()
+    expect(gate.waiting).toBeGreaterThan(0)
+    const other = await vaultOf(BOTH_WISH_V2, { process: 'other' })
+    await other.put('a', 'two')
+    await other.close()
+    gate.isShut = false
+    source.now = ONLY_V2
+    expect((await vault.reload()).removed).toEqual(['v1'])
+    // The calls that were in flight have ended, and the keyring that held v1 is forgotten.
+    await domain.clock.settle()
+    gate.open()
+    expect(await finished(domain, vault, id)).toMatchObject({ status: 'completed', lastError: null })
+  })
+
   test('W8: a get and a getMany that have read records end with the KEK they began with, though it is gone', async () => {
     const source = changing(ONLY_V1)
     const { gate, store } = stopping('read')
