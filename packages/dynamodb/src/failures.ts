@@ -30,6 +30,8 @@ const THROTTLED = new Set([
   'ThrottlingError',
   'ProvisionedThroughputExceeded',
   'RequestLimitExceeded',
+  // Too many tables are being made at once.
+  'LimitExceededException',
 ])
 const CONFLICT = new Set([
   'TransactionConflictException',

@@ -106,8 +106,8 @@ export class Requests {
     deadline: Deadline,
     fate: Fate,
   ): Promise<Failure | { readonly kind: 'done'; readonly output: O }> {
-    fate.watch(command)
     const abort = new AbortController()
+    fate.watch(command, abort.signal)
     let stop = (): void => {}
     const passed = new Promise<never>((_, reject) => {
       stop = deadline.onPassed(() => {
@@ -139,10 +139,18 @@ class Fate {
     return this.#lost || this.#underWay > 0
   }
 
-  /** Looks at each request of a command, behind the SDK's loop of repetitions. The client is not touched. */
-  watch<I extends ServiceInputTypes, O extends ServiceOutputTypes>(command: Command<I, O>): void {
+  /**
+   * Looks at each request of a command, behind the SDK's loop of repetitions. The client is not touched.
+   *
+   * @param ended - Nothing is sent any more once it is aborted: what was said not to be written never is.
+   */
+  watch<I extends ServiceInputTypes, O extends ServiceOutputTypes>(
+    command: Command<I, O>,
+    ended: AbortSignal,
+  ): void {
     command.middlewareStack.add(
       (next) => async (request) => {
+        ended.throwIfAborted()
         this.#underWay += 1
         try {
           return await next(request)

@@ -12,6 +12,9 @@ const LEAST_LANE_ITEMS = 16
 /** How often one page goes on in a lane whose records the filter leaves out. */
 const LANE_REQUESTS = 4
 
+/** As many wrap texts as a process holds for each partition. An answer of 1 MB would be some 2,500. */
+const CENSUS_PAGE = 1_000
+
 /** A page to be read. */
 export interface ScanQuery {
   readonly cursor: string | null
@@ -89,6 +92,7 @@ export class SecretItems {
         const { Items = [], LastEvaluatedKey } = await this.#query({
           shard,
           start: from,
+          limit: CENSUS_PAGE,
           attributes: 'wrap',
           deadline,
         })

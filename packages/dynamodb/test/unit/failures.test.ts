@@ -279,6 +279,29 @@ describe('of a network that fails', () => {
     expect(performance.now() - start).toBeLessThan(5_000)
   })
 
+  test('a call that ends while the client still looks for credentials has written nothing, and never will', async () => {
+    const table = await tableAt(url)
+    await filled(table.store(), 0)
+    const proxy = await openDynamodbProxy(url)
+    onTestFinished(() => proxy.close())
+    const found = Promise.withResolvers<typeof LOCAL.credentials>()
+    const asked = Promise.withResolvers<void>()
+    const credentials = () => {
+      asked.resolve()
+      return found.promise
+    }
+    const store = table.store({ client: table.client({ endpoint: proxy.url, credentials }) })
+    const abort = new AbortController()
+    const call = store.write(1, [creating('a')], { signal: abort.signal })
+    call.catch(() => {})
+    await asked.promise
+    abort.abort()
+    await expect(call).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' })
+    found.resolve(LOCAL.credentials)
+    expect(await store.read(['a'])).toEqual([null])
+    expect(proxy.counts().forwarded).toBe(1)
+  })
+
   test('a call of several transactions of which one fails does not know, also where others were refused', async () => {
     const { proxy, store } = await behindProxy()
     await filled(store, 0)

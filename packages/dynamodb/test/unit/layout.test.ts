@@ -113,6 +113,18 @@ describe('guard items', () => {
     expect(await store.write(1, [creating('b')])).toEqual(['fenced'])
   })
 
+  test('are moved before a listing shows a revision of the keyring, as before a read', async () => {
+    const table = await tableAt(url)
+    const store = table.store()
+    await filled(store, 0)
+    await setRevision(table, 'talos#document', 'keyring', 2)
+    const { items } = await store.listDocuments({ prefix: 'key', cursor: null, limit: 10 })
+    expect(items[0]?.revision).toBe(2)
+    const guards = at(await table.items(), 'talos#guard#').map(({ revision }) => revision?.N)
+    expect(guards).toEqual(Array.from({ length: 16 }, () => '2'))
+    expect(await store.write(1, [creating('a')])).toEqual(['fenced'])
+  })
+
   test('that are ahead of the document are damage, until renewIncarnation has made them agree', async () => {
     const table = await tableAt(url)
     const store = table.store()
