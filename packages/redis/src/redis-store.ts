@@ -27,6 +27,7 @@ import { applyChanges, countSecrets, readSecrets, scanSecrets } from './secrets.
 /** How long what a server said of its settings is believed. */
 const SETTINGS_MS = 1_000
 
+/** How a Redis store is set up. */
 export interface RedisStoreOptions {
   /** A `Redis` or `Cluster` of ioredis. It stays the caller's, who closes it after the store is not used any more. */
   readonly client: RedisClient
