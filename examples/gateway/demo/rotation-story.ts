@@ -206,11 +206,13 @@ async function checkListing(world: World, killedAt: Date, reported: number): Pro
 
 /**
  * Names from all over the listing, in an order that is ahead of the rotation at one time and behind it at the next; the
- * gateway's own credential, which is the first name, is not among them.
+ * gateway's own credential is not among them.
  */
 function spread(names: readonly string[], wanted: number): readonly string[] {
   const step = Math.floor(names.length / wanted)
-  const chosen = names.filter((_, index) => index % step === 1).slice(0, wanted)
+  // Names are in the order in which their puts were answered, and the credential's may have been overtaken.
+  const others = names.filter((name) => name !== CREDENTIAL)
+  const chosen = others.filter((_, index) => index % step === 1).slice(0, wanted)
   const stride = 73
   check(chosen.length === wanted && wanted % stride !== 0, `there are no ${wanted} names to overwrite`)
   return chosen.map((_, index) => chosen[(index * stride) % wanted] ?? '')
