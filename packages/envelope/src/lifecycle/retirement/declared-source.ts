@@ -7,7 +7,7 @@ import type { CallOptions } from '../../store/secret-store.ts'
 export type DeclaredSource =
   | {
       readonly name: string
-      /** Counts the envelopes under a KEK; 0 must be exact. */
+      /** Counts the envelopes under a KEK, as a whole number; 0 must be exact. What else it answers or throws ends the check. */
       count(kekId: string, options: CallOptions): Promise<number>
     }
   | {

@@ -48,7 +48,7 @@ export async function gatherEvidence(
   const census = await store.census(next())
   const { kind, level, reasons, incarnation } = await store.identify(next())
   const sightings = await fleet.all(next())
-  const operation = await sources.newestOperation(next())
+  const newest = await sources.newestOperation(next())
   const current = currentKekId(document)
   const needed = new Set([current, ...[...census].filter(([, count]) => count > 0).map(([id]) => id)])
   const epochs = sightings.map(({ report, state }) => (state === 'live' ? report.epochSeen : 0))
@@ -60,7 +60,8 @@ export async function gatherEvidence(
       sources: await askSources(declared, kek.id, next),
       statement: declared.length === 0 ? NONE_DECLARED : SOME_DECLARED,
     },
-    S5: { operation },
+    // No more of it: where it stands may name a secret, and a certificate is kept and passed on.
+    S5: { operation: newest && { id: newest.id, status: newest.status, targetKekId: newest.targetKekId } },
     S6: { needed: [...needed].sort(), instances: agreement(document, sightings, needed) },
     S7: { currentKekId: current, sameBytesAs: sameBytes(document, kek) },
     S8: {
@@ -83,11 +84,17 @@ async function askSources(
     const { name } = source
     answers.push(
       'count' in source
-        ? { name, envelopes: await source.count(kekId, next()), maxAgeMs: null }
+        ? { name, envelopes: checkCount(name, await source.count(kekId, next())), maxAgeMs: null }
         : { name, envelopes: null, maxAgeMs: source.maxAgeMs },
     )
   }
   return answers
+}
+
+/** Databases answer a sum over nothing with null and a count with a text: neither may pass for a 0. */
+function checkCount(name: string, envelopes: unknown): number {
+  if (typeof envelopes === 'number' && Number.isSafeInteger(envelopes) && envelopes >= 0) return envelopes
+  throw new TypeError(`The declared source "${name}" did not count: its answer is a whole number from 0.`)
 }
 
 /** The other ids of the same bytes that are not retired themselves. */
