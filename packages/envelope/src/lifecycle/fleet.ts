@@ -1,6 +1,7 @@
 import { isKekId } from '../format/envelope-v2.ts'
 import type { Runtime } from '../runtime.ts'
 import type { CallOptions, Page, SecretStore, StoredDocument } from '../store/secret-store.ts'
+import { MOST_EPOCH } from './keyring-document.ts'
 
 /** How an instance takes part in the fleet; see `openVault`. */
 export type FleetRole = 'member' | 'observer' | 'none'
@@ -173,9 +174,14 @@ function isReport(value: Partial<InstanceReport>): value is InstanceReport {
   const { wishedKekId, startedAt, epochSeen, keks } = value
   return (
     [value.process, wishedKekId, startedAt].every((each) => typeof each === 'string') &&
-    typeof epochSeen === 'number' &&
+    isEpochSeen(epochSeen) &&
     typeof keks === 'object' &&
     keks !== null &&
     Object.entries(keks).every(([id, held]) => isKekId(id) && typeof held?.fingerprint === 'string')
   )
+}
+
+/** Documents are made above what is reported here: an epoch that none can have would make one that nobody can read. */
+function isEpochSeen(epoch: unknown): boolean {
+  return typeof epoch === 'number' && Number.isSafeInteger(epoch) && epoch >= 0 && epoch <= MOST_EPOCH
 }

@@ -40,6 +40,9 @@ export interface KeyringDocument {
   readonly keks: Readonly<Record<string, KekEntry>>
 }
 
+/** The highest epoch that anybody is believed to know of: from there on a document can still be changed as often as it takes. */
+export const MOST_EPOCH = 1_000_000_000_000
+
 const FORMAT = 1
 const STATES: readonly KekState[] = ['current', 'decrypt-only', 'suspended', 'retired']
 const FINGERPRINT = /^[0-9a-f]{16}$/

@@ -2,6 +2,7 @@ import { utf8 } from '../bytes.ts'
 import { FormatError } from '../errors.ts'
 import { type EncodedContext, encodeContext } from '../format/context.ts'
 import { isKekId } from '../format/envelope-v2.ts'
+import { MOST_EPOCH } from '../lifecycle/keyring-document.ts'
 import type { CallerContext } from './secret-vault.ts'
 
 const MAX_NAMESPACE_BYTES = 128
@@ -93,6 +94,14 @@ export function checkKekId(kekId: unknown): asserts kekId is string {
 export function checkReason(what: string, reason: unknown): void {
   if (reason === undefined) return
   if (typeof reason !== 'string' || reason.trim() === '') throw new TypeError(`${what} is a reason in words.`)
+}
+
+/** @throws TypeError for an epoch that no keyring document can go on from. */
+export function checkEpoch(what: string, epoch: unknown): void {
+  if (epoch === undefined) return
+  if (typeof epoch !== 'number' || !Number.isSafeInteger(epoch) || epoch < 0 || epoch > MOST_EPOCH) {
+    throw new TypeError(`${what} is an epoch: a whole number from 0 to ${MOST_EPOCH.toLocaleString('en')}.`)
+  }
 }
 
 /**

@@ -2,7 +2,7 @@ import { inspectSealedKek } from '../keyring/escrow.ts'
 import type { KekCommands } from '../lifecycle/kek-commands.ts'
 import type { RetirementGate } from '../lifecycle/retirement/retirement-gate.ts'
 import type { CallOptions } from '../store/secret-store.ts'
-import { checkKekId, checkReason } from './arguments.ts'
+import { checkEpoch, checkKekId, checkReason } from './arguments.ts'
 import type { VaultKeks } from './vault-keks.ts'
 
 /** How the vault runs a call: counted, with a deadline of its own. */
@@ -26,6 +26,7 @@ export function bindKeks(gate: RetirementGate, commands: KekCommands, run: RunCa
     checkRetirement: (kekId, options = {}) =>
       onKek(kekId, options, async (next) => {
         checkReason('acceptLossOfBackups', options.acceptLossOfBackups)
+        checkEpoch('minEpoch', options.minEpoch)
         return (await gate.check(kekId, options, next)).certificate
       }),
     promote: (kekId, options = {}) =>
@@ -45,6 +46,7 @@ export function bindKeks(gate: RetirementGate, commands: KekCommands, run: RunCa
         const { acceptAdvisory, acceptLossOfBackups, minEpoch } = options
         checkReason('acceptAdvisory', acceptAdvisory)
         checkReason('acceptLossOfBackups', acceptLossOfBackups)
+        checkEpoch('minEpoch', minEpoch)
         const accepted = {
           ...(acceptAdvisory === undefined ? {} : { advisory: acceptAdvisory }),
           ...(acceptLossOfBackups === undefined ? {} : { lossOfBackups: acceptLossOfBackups }),

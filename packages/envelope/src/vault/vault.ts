@@ -21,6 +21,7 @@ import { OperationLog } from '../rotation/operation-log.ts'
 import { RotationEngine } from '../rotation/rotation-engine.ts'
 import { type Runtime, uuidV7 } from '../runtime.ts'
 import type { CallOptions, Page, SecretStore } from '../store/secret-store.ts'
+import { checkEpoch } from './arguments.ts'
 import { bindKeks, type RunCall } from './bind-keks.ts'
 import { Deadline } from './deadline.ts'
 import { KeyAccess } from './key-access.ts'
@@ -278,11 +279,17 @@ export class Vault implements SecretVault {
   }
 
   adopt(options: AdoptOptions = {}): Promise<KekCommandResult> {
-    return this.#run(options, async (next) => ({ epoch: await this.#commands.adopt(options, next) }))
+    return this.#run(options, async (next) => {
+      checkEpoch('minEpoch', options.minEpoch)
+      return { epoch: await this.#commands.adopt(options, next) }
+    })
   }
 
   confirmStore(options: ConfirmStoreOptions = {}): Promise<KekCommandResult> {
-    return this.#run(options, async (next) => ({ epoch: await this.#commands.confirmStore(options, next) }))
+    return this.#run(options, async (next) => {
+      checkEpoch('minEpoch', options.minEpoch)
+      return { epoch: await this.#commands.confirmStore(options, next) }
+    })
   }
 
   auditEvents(options: AuditEventsOptions = {}): Promise<AuditPage> {
