@@ -54,6 +54,7 @@ const GATES = {
   promises: () => run('oxlint', '--type-aware'),
   unused: () => run('knip', '--no-config-hints'),
   errors: () => run('node', 'scripts/errors-reference.mjs', '--check'),
+  safe: () => run('node', 'scripts/safe-reference.mjs', '--check'),
   coverage: checkCoverage,
   docs: () => run('typedoc'),
   build: () => run('pnpm', '--filter=./packages/*', '--reporter=append-only', 'run', 'build'),
