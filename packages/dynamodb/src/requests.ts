@@ -28,8 +28,9 @@ export type Answer<O> =
 /** Which effect a request may have. */
 export type Effect = 'reads' | 'writes'
 
-/** An attempt is begun only with so many times left what the slowest one took. */
-const LEAST_TIME = 3
+/** Another attempt is begun only with so much time left: so many times what the slowest one took, and no less than this. */
+const TIMES_SLOWEST = 3
+const LEAST_MS = 20
 const LONGEST_PAUSE_MS = { conflict: 100, throttled: 1_000 } as const
 const FIRST_PAUSE_MS = { conflict: 5, throttled: 25 } as const
 
@@ -77,7 +78,8 @@ export class Requests {
     for (let attempt = 1; ; attempt += 1) {
       const mayBeWritten = effect === 'writes' && fate.mayHaveEffect
       // An attempt that would be cut short leaves an outcome unknown that is known now.
-      if (deadline.passed || deadline.leftMs < slowestMs * LEAST_TIME) {
+      const leastMs = attempt === 1 ? 0 : Math.max(LEAST_MS, slowestMs * TIMES_SLOWEST)
+      if (deadline.passed || deadline.leftMs < leastMs) {
         throw deadline.refusal(obstacle, mayBeWritten)
       }
       const start = performance.now()

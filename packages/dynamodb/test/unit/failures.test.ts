@@ -179,10 +179,12 @@ describe('of a table that is busy', () => {
       const { proxy, store, table } = await behindProxy()
       await filled(store, 1)
       proxy.judge(() => fault)
-      await expect(store.write(1, [rewrapping('n0', 'v1', 'v2')], { timeoutMs: 300 })).rejects.toMatchObject({
+      await expect(
+        store.write(1, [rewrapping('n0', 'v1', 'v2')], { timeoutMs: 2_000 }),
+      ).rejects.toMatchObject({
         code: 'ERR_STORE_UNAVAILABLE',
         retryable: true,
-        message: expect.stringMatching(/gave up after 300 ms: .*nothing was written/),
+        message: expect.stringMatching(/gave up after 2000 ms: .*nothing was written/),
       })
       expect(proxy.counts().refused).toBeGreaterThan(2)
       expect((await table.store().read(['n0']))[0]?.wrap).toBe(secretOf('n0').wrap)
