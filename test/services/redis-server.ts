@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -43,9 +43,13 @@ export class RedisServer {
     let port = await freePort()
     while (port > 55_000) port = await freePort()
     const server = new RedisServer(port, settings)
-    mkdirSync(server.#folder, { recursive: true })
-    await server.up()
-    return server
+    try {
+      await server.up()
+      return server
+    } catch (error) {
+      server.remove()
+      throw error
+    }
   }
 
   get url(): string {
