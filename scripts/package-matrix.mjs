@@ -72,7 +72,10 @@ function compile(project) {
 
 async function bundle(project, entry, format, outfile) {
   const entryPoints = [join(project, 'src', entry)]
-  await build({ entryPoints, outfile, format, bundle: true, platform: 'node', logLevel: 'error' })
+  // A dependency in CommonJS, such as the AWS SDK, calls `require()` for the modules of Node, which an ES module has to be given.
+  const js = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
+  const banner = format === 'esm' ? { js } : {}
+  await build({ entryPoints, outfile, format, banner, bundle: true, platform: 'node', logLevel: 'error' })
   return outfile
 }
 

@@ -12,6 +12,7 @@ export interface Packages {
   readonly sqlite: typeof import('@talos/envelope-sqlite')
   readonly postgres: typeof import('@talos/envelope-postgres')
   readonly redis: typeof import('@talos/envelope-redis')
+  readonly dynamodb: typeof import('@talos/envelope-dynamodb')
   readonly express: typeof import('@talos/envelope-express')
 }
 
@@ -19,7 +20,7 @@ const TOKEN = '8pYgqXb0mTn4ZrVw2KsLdE7uHcJ1aFoQ'
 
 /** Uses every package a little, as an application that has installed them and no Express. */
 export async function tryPackages(packages: Packages): Promise<void> {
-  const { core, testing, conformance, sqlite, postgres, redis, express } = packages
+  const { core, testing, conformance, sqlite, postgres, redis, dynamodb, express } = packages
   const keys = core.explicitKeys({
     currentKekId: 'v1',
     keks: { v1: Buffer.from(core.generateKek(), 'base64url') },
@@ -39,6 +40,7 @@ export async function tryPackages(packages: Packages): Promise<void> {
   }))
   assert.match(postgres.migrationSql(), /CREATE TABLE/)
   const client = {} as Parameters<typeof redis.redisStore>[0]['client']
+  assert.equal(dynamodb.createTableInput({ table: 'secrets' }).TableName, 'secrets')
   assert.throws(() => redis.redisStore({ client, prefix: '{' }), TypeError)
   assert.equal(testing.heldClock(0).runtime.now(), 0)
   assert.throws(() => express.bearerAuth({ token: 'short' }), TypeError)

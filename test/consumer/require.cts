@@ -1,10 +1,11 @@
 import core = require('@talos/envelope')
 import testing = require('@talos/envelope/testing')
 import conformance = require('@talos/envelope-conformance')
+import dynamodb = require('@talos/envelope-dynamodb')
 import express = require('@talos/envelope-express')
 import postgres = require('@talos/envelope-postgres')
 import redis = require('@talos/envelope-redis')
 import sqlite = require('@talos/envelope-sqlite')
 import program = require('./program.ts')
 
-void program.tryPackages({ core, testing, conformance, sqlite, postgres, redis, express })
+void program.tryPackages({ core, testing, conformance, sqlite, postgres, redis, dynamodb, express })

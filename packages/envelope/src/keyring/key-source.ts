@@ -24,7 +24,7 @@ export interface KeySource {
    * @param onChange - To be called after a change, once things are quiet: what is written in several steps is not to be
    * loaded half-way. May be called without a change, too. Loads what there is then; does not throw.
    * @returns The watch. It keeps no process alive.
-   * @throws Whatever kept it from watching. The vault then says in `status().notices` that it does not watch.
+   * @throws Error of any kind where it cannot watch. The vault then says in `status().notices` that it does not watch.
    */
   watch?(onChange: () => void): {
     /** Ends the watch: nothing is called from here on. */

@@ -267,7 +267,7 @@ export interface SecretVault extends AsyncDisposable {
    * know, together with a new credential.
    *
    * @param options - The pairs that the secret was written with.
-   * @throws As `get` and `put`.
+   * @throws KeyError, DecryptError, LifecycleError, StoreError as `get` and `put`.
    */
   reencrypt(name: string, options?: GetOptions): Promise<ReencryptResult>
 
@@ -351,7 +351,7 @@ export interface SecretVault extends AsyncDisposable {
   auditEvents(options?: AuditEventsOptions): Promise<AuditPage>
 
   /**
-   * Stops the rotation after the batch that is running, says goodbye to the fleet and waits for calls in flight. The
+   * Stops the rotation after the batch that is running, waits for calls in flight and says goodbye to the fleet. The
    * store's client stays open. May be called again. No timer of the vault keeps a process alive: a program that has
    * nothing else to do while it waits for this should hold one.
    */
