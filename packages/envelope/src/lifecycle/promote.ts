@@ -67,19 +67,38 @@ export function obstacles(
   return live.flatMap((instance) => obstacle(kek, document, instance) ?? [])
 }
 
-/** The wished KEKs of live members that were never current, each with the fingerprint its wishers hold. */
+/**
+ * The wished KEKs of live members that were never current, each with a fingerprint. Where members hold other bytes under one id
+ * it is the one that most of them hold, and of two as many that of the instance that started first: so that every instance
+ * waits for the same ones by name, and those are the few that differ.
+ */
 export function pendingWishes(
   document: KeyringDocument,
   live: readonly InstanceReport[],
 ): readonly { readonly id: string; readonly fingerprint: string }[] {
+  const members = live
+    .filter(({ role }) => role !== 'observer')
+    .sort((a, b) => (a.instanceId < b.instanceId ? -1 : 1))
   const wishes = new Map<string, string>()
-  for (const instance of live) {
-    const held = instance.role === 'observer' ? undefined : heldBy(instance, instance.wishedKekId)
-    if (held !== undefined && kekEntry(document, instance.wishedKekId) === undefined) {
-      wishes.set(instance.wishedKekId, held.fingerprint)
+  for (const instance of members) {
+    const { wishedKekId } = instance
+    const held = heldBy(instance, wishedKekId)
+    if (held !== undefined && kekEntry(document, wishedKekId) === undefined && !wishes.has(wishedKekId)) {
+      wishes.set(wishedKekId, mostHeld(members, wishedKekId) ?? held.fingerprint)
     }
   }
   return [...wishes].map(([id, fingerprint]) => ({ id, fingerprint })).sort((a, b) => (a.id < b.id ? -1 : 1))
+}
+
+/** The fingerprint that most of some instances hold under an id, or the first of those. */
+function mostHeld(instances: readonly InstanceReport[], kekId: string): string | undefined {
+  const counts = new Map<string, number>()
+  for (const instance of instances) {
+    const held = heldBy(instance, kekId)
+    if (held !== undefined) counts.set(held.fingerprint, (counts.get(held.fingerprint) ?? 0) + 1)
+  }
+  const most = Math.max(...counts.values())
+  return [...counts].find(([, count]) => count === most)?.[0]
 }
 
 function neverReasons(
