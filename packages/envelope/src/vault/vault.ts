@@ -315,12 +315,13 @@ export class Vault implements SecretVault {
     this.#parts.keyWatch?.close()
     this.#reload.stop()
     await this.#engine.stop()
+    // Before the goodbye, after which the others may promote a KEK that those calls lack.
+    await Promise.allSettled(this.#inFlight)
     try {
       await this.#membership.leave()
     } catch {
       // The store does not answer: others wait for this instance's lease instead.
     }
-    await Promise.allSettled(this.#inFlight)
     await this.#trail.flush()
   }
 
