@@ -52,7 +52,9 @@ const PLACES: Readonly<Record<StoreName, (setUp: SetUp) => Promise<Place>>> = {
     await store.migrate()
     return {
       store,
-      loseDocuments: async () => connection.exec('DELETE FROM talos_documents'),
+      async loseDocuments(which) {
+        connection.prepare(`DELETE FROM talos_documents WHERE key = coalesce(?, key)`).run(which ?? null)
+      },
     }
   },
 
@@ -64,8 +66,8 @@ const PLACES: Readonly<Record<StoreName, (setUp: SetUp) => Promise<Place>>> = {
     await store.migrate()
     return {
       store,
-      async loseDocuments() {
-        await made.run(`DELETE FROM ${made.of('documents')}`)
+      async loseDocuments(which) {
+        await made.run(`DELETE FROM ${made.of('documents')} WHERE key = coalesce($1, key)`, [which ?? null])
       },
     }
   },
@@ -79,12 +81,13 @@ const PLACES: Readonly<Record<StoreName, (setUp: SetUp) => Promise<Place>>> = {
     })
     return {
       store: redisStore({ client, prefix }),
-      async loseDocuments() {
-        // The empty members stay: a key that is gone as a whole is damage, which the store refuses to work on.
+      async loseDocuments(which) {
         const documents = `{${prefix}}:documents`
         const index = `{${prefix}}:keys`
-        await client.hdel(documents, ...(await client.hkeys(documents)).filter((field) => field !== ''))
-        await client.zrem(index, ...(await client.zrange(index, '0', '-1')).filter((key) => key !== ''))
+        // The empty members stay: a key that is gone as a whole is damage, which the store refuses to work on.
+        const keys = (await client.zrange(index, '0', '-1')).filter((key) => key === (which ?? (key || null)))
+        await client.hdel(documents, ...keys.flatMap((key) => [`r:${key}`, `v:${key}`]))
+        await client.zrem(index, ...keys)
       },
     }
   },
@@ -108,9 +111,12 @@ const PLACES: Readonly<Record<StoreName, (setUp: SetUp) => Promise<Place>>> = {
     }
     return {
       store: table.store({ client }),
-      async loseDocuments() {
-        for (const item of await table.items())
-          if (item['pk']?.S === 'talos#document') await table.remove(item)
+      async loseDocuments(which) {
+        for (const item of await table.items()) {
+          const isLost =
+            item['pk']?.S === 'talos#document' && (which === undefined || item['sk']?.S === which)
+          if (isLost) await table.remove(item)
+        }
       },
     }
   },

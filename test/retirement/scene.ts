@@ -21,13 +21,13 @@ export interface OperatedStore extends SecretStore {
 /** A store on a server, with what only its server's own tools do to it. */
 export interface Place {
   readonly store: OperatedStore
-  /** Deletes all documents with the server's own means and leaves the records. */
-  loseDocuments(): Promise<void>
+  /** Deletes all documents, or the keyring document alone, with the server's own means and leaves the records. */
+  loseDocuments(which?: 'keyring'): Promise<void>
 }
 
 export interface SceneVaultOptions {
-  /** Other bytes for an id: those of another id. */
-  readonly bytes?: Readonly<Record<string, string>>
+  /** Other bytes for an id: those of another id, or any. */
+  readonly bytes?: Readonly<Record<string, string | Uint8Array>>
   readonly declaredSources?: readonly DeclaredSource[]
   readonly fleet?: FleetRole
   readonly leaseMs?: number
@@ -50,6 +50,10 @@ export function bytesOf(kekId: string): Uint8Array {
   return Uint8Array.from(bytes)
 }
 
+function asBytes(bytes: string | Uint8Array): Uint8Array {
+  return typeof bytes === 'string' ? bytesOf(bytes) : bytes
+}
+
 /** Opens what `Scene.escrow` sealed. */
 export const ESCROW_PRIVATE_KEY = escrowKeys.privateKey
 
@@ -69,8 +73,8 @@ export class Scene {
     return this.#place.store
   }
 
-  loseDocuments(): Promise<void> {
-    return this.#place.loseDocuments()
+  loseDocuments(which?: 'keyring'): Promise<void> {
+    return this.#place.loseDocuments(which)
   }
 
   /** Starts an instance. */
@@ -86,7 +90,7 @@ export class Scene {
       namespace: NAMESPACE,
       keys: explicitKeys({
         currentKekId,
-        keks: Object.fromEntries(kekIds.map((id) => [id, bytesOf(bytes[id] ?? id)])),
+        keks: Object.fromEntries(kekIds.map((id) => [id, asBytes(bytes[id] ?? id)])),
       }),
       declaredSources,
       fleet,
