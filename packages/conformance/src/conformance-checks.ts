@@ -1,4 +1,4 @@
-import { type OpenStore, runStoreCheck } from './store-check.ts'
+import { hooksOf, type OpenStore, runStoreCheck } from './store-check.ts'
 import { STORE_CHECKS } from './store-checks.ts'
 import type { HookName } from './store-hooks.ts'
 
@@ -35,7 +35,7 @@ export interface BoundCheck {
  */
 export function conformanceChecks(open: OpenStore, options: ConformanceOptions = {}): readonly BoundCheck[] {
   const without = new Set(options.without)
-  return STORE_CHECKS.filter(({ needs }) => needs === undefined || !without.has(needs)).map((check) => ({
+  return STORE_CHECKS.filter((check) => !hooksOf(check).some((hook) => without.has(hook))).map((check) => ({
     id: check.id,
     clause: check.clause,
     title: check.title,

@@ -16,6 +16,8 @@ export interface CuttingProxy extends Address {
   cutAnswer(n: number): void
   /** How many connections were cut so far. */
   cuts(): number
+  /** How many answers were passed on so far. */
+  answers(): number
   /** Cuts all connections and refuses new ones until `resume`. */
   interrupt(): void
   /** Lets connections through again. */
@@ -34,6 +36,7 @@ export async function openCuttingProxy(target: Address): Promise<CuttingProxy> {
   const connections = new Set<Socket>()
   let answersLeft = 0
   let cuts = 0
+  let answers = 0
   let interrupted = false
   const cutAll = () => {
     for (const socket of connections) socket.destroy()
@@ -63,6 +66,7 @@ export async function openCuttingProxy(target: Address): Promise<CuttingProxy> {
         return
       }
       if (answersLeft > 1) answersLeft -= 1
+      answers += 1
       client.write(answer)
     })
   })
@@ -78,6 +82,7 @@ export async function openCuttingProxy(target: Address): Promise<CuttingProxy> {
       answersLeft = n
     },
     cuts: () => cuts,
+    answers: () => answers,
     interrupt() {
       interrupted = true
       cutAll()

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { type Change, KEYRING_DOCUMENT, type StoredSecret } from '@talos/envelope'
-import { assertTold, codeOf } from './failure-checks.ts'
+import { assertTold } from './failure-checks.ts'
+import { endOf, losingAnswer, recovered } from './lost-answers.ts'
 import {
   assertAbsent,
   assertStored,
   create,
   createAll,
   newSecret,
-  nextTurn,
   openKeyring,
   readOne,
   replace,
@@ -19,7 +19,6 @@ import type { ProxiedClient } from './store-hooks.ts'
 
 /** More answers than any adapter needs for one write. */
 const MOST_ANSWERS = 40
-const RECOVERY_MS = 10_000
 /** An adapter may try again for as long as it is given. */
 const IMPATIENT = { timeoutMs: 500 }
 
@@ -128,22 +127,18 @@ export const OUTAGE_CHECKS: readonly StoreCheck[] = [
  * @param attempt - Answers whether the write had taken effect when its answer was lost.
  */
 async function atEveryAnswer(
-  { store, proxy }: ProxiedClient,
+  client: ProxiedClient,
   attempt: (n: number, cutting: (call: () => Promise<string>) => Promise<string>) => Promise<boolean>,
 ): Promise<void> {
   let lostAfterWrite = 0
   for (let n = 1; n <= MOST_ANSWERS; n += 1) {
-    // What a connection says when it is opened is none of the answers.
-    await recovered(() => store.readDocument('none'))
-    const before = proxy.cuts()
+    let cut = false
     const applied = await attempt(n, async (call) => {
-      proxy.cutAnswer(n)
-      const end = await call().catch(codeOf)
-      proxy.cutAnswer(0)
-      await recovered(() => store.readDocument('none'))
-      return end
+      const ended = await losingAnswer(client, n, call)
+      cut = ended.reached
+      return ended.end
     })
-    if (proxy.cuts() === before) {
+    if (!cut) {
       assert.ok(lostAfterWrite > 0, 'no answer was lost after a write had taken effect')
       return
     }
@@ -161,17 +156,4 @@ function changing(
   if (kind === 'replace') return { change: replace(first, next), left: next }
   const { change, secret } = rewrapped(first, 'v2')
   return { change, left: secret }
-}
-
-/** Calls until it succeeds: a pool may hand out connections that were cut before it notices. */
-async function recovered(call: () => Promise<unknown>): Promise<void> {
-  const until = performance.now() + RECOVERY_MS
-  while ((await endOf(call)) !== 'no error') {
-    assert.ok(performance.now() < until, `nothing works ${RECOVERY_MS} ms after the fault`)
-    await nextTurn()
-  }
-}
-
-function endOf(call: () => Promise<unknown>): Promise<string> {
-  return call().then(() => 'no error', codeOf)
 }

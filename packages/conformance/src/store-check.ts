@@ -30,8 +30,8 @@ export interface StoreCheck {
   readonly clause: string
   /** What must hold, as a sentence. */
   readonly title: string
-  /** The hook without which the check cannot be run. */
-  readonly needs?: HookName
+  /** The hook, or the hooks, without which the check cannot be run. */
+  readonly needs?: HookName | readonly HookName[]
   /** Runs the check; `runStoreCheck` gives it the context and closes what it opened. */
   readonly run: (context: ClauseContext) => Promise<void>
 }
@@ -56,7 +56,7 @@ export async function runStoreCheck(check: StoreCheck, open: OpenStore): Promise
       async open() {
         const under = await open()
         opened.push(under)
-        if (check.needs !== undefined && under[check.needs] === undefined) throw missingHook(check.needs)
+        for (const hook of hooksOf(check)) if (under[hook] === undefined) throw missingHook(hook)
         const clients = [under.store]
         while (clients.length < CLIENTS) clients.push(under.another ? await under.another() : under.store)
         return { ...under, clients }
@@ -65,6 +65,11 @@ export async function runStoreCheck(check: StoreCheck, open: OpenStore): Promise
   } finally {
     for (const under of opened) await under.close()
   }
+}
+
+/** The hooks without which a check cannot be run. */
+export function hooksOf({ needs = [] }: Pick<StoreCheck, 'needs'>): readonly HookName[] {
+  return typeof needs === 'string' ? [needs] : needs
 }
 
 function missingHook(name: HookName): TypeError {

@@ -1,6 +1,8 @@
 import { CAS_CHECKS } from './cas-checks.ts'
 import { CENSUS_CHECKS } from './census-checks.ts'
+import { DIVIDED_WRITE_CHECKS } from './divided-write-checks.ts'
 import { DOCUMENT_CHECKS } from './document-checks.ts'
+import { ERROR_CONTENT_CHECKS } from './error-content-checks.ts'
 import { FAILURE_CHECKS } from './failure-checks.ts'
 import { GUARD_CHECKS } from './guard-checks.ts'
 import { HELD_WRITE_CHECKS } from './held-write-checks.ts'
@@ -24,6 +26,8 @@ export const STORE_CHECKS: readonly NumberedCheck[] = numbered([
   ...LIMIT_CHECKS,
   ...FAILURE_CHECKS,
   ...OUTAGE_CHECKS,
+  ...DIVIDED_WRITE_CHECKS,
+  ...ERROR_CONTENT_CHECKS,
 ])
 
 /** Counts the checks of each clause from 1; what is added behind the others leaves their numbers alone. */

@@ -12,8 +12,8 @@ export interface HeldWrite {
 /** A client of the same data that reaches its backend through a proxy. */
 export interface ProxiedClient {
   readonly store: SecretStore
-  /** Made by `openCuttingProxy`, or anything else that can lose an answer and its connection. */
-  readonly proxy: Pick<CuttingProxy, 'cutAnswer' | 'cuts'>
+  /** Made by `openCuttingProxy`, or anything else that can count answers, and lose one with its connection. */
+  readonly proxy: Pick<CuttingProxy, 'answers' | 'cutAnswer' | 'cuts'>
 }
 
 /** What a check may need besides the store. Each is given where the store's kind has such a thing. */
@@ -24,7 +24,7 @@ export interface StoreHooks {
   readonly holdWrite?: (guard: number, changes: readonly Change[]) => Promise<HeldWrite>
   /** Opens a client that reaches its backend through a proxy. */
   readonly proxied?: () => Promise<ProxiedClient>
-  /** Makes the backend unreachable, for the clients there are, until the function it answers is called. */
+  /** Makes the backend unreachable at once, for the clients there are, until the function it answers is called. */
   readonly outage?: () => Promise<() => Promise<void>>
   /** Lets the store's own clock go on. */
   readonly advance?: (milliseconds: number) => void

@@ -13,6 +13,7 @@ import {
   type StoredDocument,
 } from '@talos/envelope'
 import type { OpenStore } from '@talos/envelope-conformance'
+import { ForgetsParts, ReadsBeforeParts, SpeaksOfLastPart } from './divided-writes.ts'
 import {
   AllOrNothing,
   CensusByColumn,
@@ -30,6 +31,14 @@ import {
 } from './flawed-writes.ts'
 import { openingRemote, RemoteStore } from './remote-store.ts'
 import { seeded } from './seeded.ts'
+import {
+  KeepsParameters,
+  openingDisturbed,
+  QuotesDamage,
+  QuotesNames,
+  TellsRequest,
+  TellsWhatWaits,
+} from './telling-stores.ts'
 import { EarlyRevision, openingTransactional, UnawaitedTransactions } from './transactional-store.ts'
 
 type ScanQuery = Parameters<SecretStore['scan']>[0]
@@ -288,4 +297,20 @@ export const FLAWED_STORES: readonly FlawedStore[] = [
     clauses: ['FAIL-1', 'FAIL-2'],
     open: openingRemote(Overconfident),
   },
+  { flaw: 'forgets at an abort what it has written', clauses: ['FAIL-1'], open: inMemory(ForgetsParts) },
+  {
+    flaw: 'reads before each part and calls the whole unwritten',
+    clauses: ['FAIL-1'],
+    open: openingRemote(ReadsBeforeParts),
+  },
+  {
+    flaw: 'says of a whole call what is true of its last part',
+    clauses: ['FAIL-1'],
+    open: openingRemote(SpeaksOfLastPart),
+  },
+  { flaw: 'keeps parameters on its errors', clauses: ['FAIL-4'], open: inMemory(KeepsParameters) },
+  { flaw: 'quotes the names that it refuses', clauses: ['FAIL-4'], open: inMemory(QuotesNames) },
+  { flaw: 'tells what was not answered', clauses: ['FAIL-4'], open: openingRemote(TellsRequest) },
+  { flaw: 'tells what has to wait', clauses: ['FAIL-4'], open: openingDisturbed(TellsWhatWaits) },
+  { flaw: 'quotes the damage', clauses: ['FAIL-4'], open: openingDisturbed(QuotesDamage) },
 ]

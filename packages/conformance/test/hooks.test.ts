@@ -33,7 +33,7 @@ describe('a store without a hook that was not declared missing', () => {
     expect(needing.length).toBeGreaterThan(0)
     for (const { id, needs } of needing) {
       const bound = conformanceChecks(open).find((check) => check.id === id)
-      await expect(bound?.run()).rejects.toThrow(`without: ['${needs}']`)
+      await expect(bound?.run()).rejects.toThrow(`without: ['${[needs].flat()[0]}']`)
     }
   })
 

@@ -90,8 +90,11 @@ export class RemoteStore implements SecretStore {
 
   write: SecretStore['write'] = async (guard, changes: readonly Change[], options) => {
     checkChanges(changes, MAX_SEALED_BYTES)
-    return this.call('write', [guard, changes], options, 'ERR_STORE_OUTCOME_UNKNOWN')
+    return this.send(guard, changes, options)
   }
+
+  protected send: SecretStore['write'] = (guard, changes, options) =>
+    this.call('write', [guard, changes], options, 'ERR_STORE_OUTCOME_UNKNOWN')
 
   writeDocument: SecretStore['writeDocument'] = async (key, revision, value, options) => {
     checkDocument(key, revision, value)

@@ -93,11 +93,13 @@ export const KEYRING_DOCUMENT = 'keyring'
  * prefix. Which KEK may be used at which revision is decided above it; a store only promises that the revision has
  * not moved when a write takes effect. Contract version 0.
  *
- * - `[FAIL-1]` `StoreError` with `ERR_STORE_UNAVAILABLE` means: certainly not written. Its `retryable` is true. A call that
- *   is aborted or runs out of time answers it, unless FAIL-2 applies.
+ * - `[FAIL-1]` `StoreError` with `ERR_STORE_UNAVAILABLE` means: certainly not written, not one change of the call. Its
+ *   `retryable` is true. A call that is aborted or runs out of time answers it, unless FAIL-2 applies.
  * - `[FAIL-2]` `StoreError` with `ERR_STORE_OUTCOME_UNKNOWN` means: repeat the call or re-read. Its `retryable` is true. A
  *   call that is aborted or runs out of time once its write was sent answers it.
  * - `[FAIL-3]` The caller's client is never closed or reconfigured.
+ * - `[FAIL-4]` An error carries no content: nothing that can be reached from it, its causes among them, holds a name, wrap
+ *   text, metadata, sealed bytes or the value of a document, whole or in part. The key of a document may be named.
  * - `[LIMIT-1]` What is outside of a bound stated here is refused with a `TypeError`, the whole call, before anything is
  *   sent.
  */
