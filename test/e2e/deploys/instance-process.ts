@@ -59,7 +59,7 @@ async function put(name: string, value: string): Promise<void> {
   say({ is: 'putting', name, value })
   try {
     await vault.put(name, value)
-    see(name, value)
+    see(name, value, -1)
     say({ is: 'put', name, value, at: now() })
   } catch (error) {
     say({ is: 'refused', during: 'put', name, fault: faultOf(error) })
@@ -67,23 +67,23 @@ async function put(name: string, value: string): Promise<void> {
 }
 
 async function read(name: string): Promise<void> {
+  const known = seen.get(name) ?? -1
   try {
     const secret = await vault.get(name)
     const value = secret?.text() ?? null
-    if (!see(name, value)) say({ is: 'wrong', name, value })
+    if (!see(name, value, known)) say({ is: 'wrong', name, value })
     say({ is: 'read', name })
   } catch (error) {
     say({ is: 'refused', during: 'read', name, fault: faultOf(error) })
   }
 }
 
-/** Whether a value is of this name and no older than what was seen of it. */
-function see(name: string, value: string | null): boolean {
+/** Whether a value is of this name and no older than the one that was known when the call began. */
+function see(name: string, value: string | null, known: number): boolean {
   const [of, digits] = value === null ? [name, '-1'] : value.split('#')
-  const known = seen.get(name) ?? -1
   const number = Number(digits)
   if (of !== name || number < known) return false
-  seen.set(name, number)
+  seen.set(name, Math.max(number, seen.get(name) ?? -1))
   return true
 }
 

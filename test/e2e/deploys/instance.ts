@@ -10,6 +10,11 @@ import type { Fault, InstanceSettings, Questions, Said } from './protocol.ts'
 const PROGRAM = fileURLToPath(new URL('instance-process.ts', import.meta.url))
 const ANSWER_MS = 20_000
 
+const running = new Set<Instance>()
+process.on('exit', () => {
+  for (const instance of running) instance.end()
+})
+
 /** The KEKs a pod is deployed with, by their texts, and the one it names as current. */
 export interface Environment {
   readonly keks: Keks
@@ -46,7 +51,6 @@ export class Instance {
   reads = 0
   held: string | null = null
   isFrozen = false
-  wasFrozen = false
   isClosing = false
   isGone = false
   readonly #process: ChildProcessByStdio<Writable, Readable, null>
@@ -69,6 +73,7 @@ export class Instance {
         stdio: ['pipe', 'pipe', 'inherit'],
       },
     )
+    running.add(this)
     // Of a process that is gone its end says so already.
     this.#process.stdin.on('error', () => {})
     const lines = createInterface({ input: this.#process.stdout })
@@ -79,6 +84,7 @@ export class Instance {
     })
     this.#ended = Promise.all([once(lines, 'close'), once(this.#process, 'exit')]).then(() => {
       this.isGone = true
+      running.delete(this)
       const error = new Error(`the process of ${this.slot} ended before it answered`)
       for (const { reject } of this.#questions.values()) reject(error)
     })
@@ -140,8 +146,12 @@ export class Instance {
 
   /** Ends it without giving it a chance to do anything; all it had said is heard when this returns. */
   async kill(): Promise<void> {
-    this.#process.kill('SIGKILL')
+    this.end()
     await this.#ended
+  }
+
+  end(): void {
+    this.#process.kill('SIGKILL')
   }
 
   /** Asks it to end while a write of it is held; it ends once that is released. */
@@ -164,7 +174,6 @@ export class Instance {
 
   freeze(): void {
     this.isFrozen = true
-    this.wasFrozen = true
     this.#process.kill('SIGSTOP')
   }
 

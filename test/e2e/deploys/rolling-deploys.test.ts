@@ -1,9 +1,12 @@
 import { expect, test } from 'vitest'
-import { BEFORE, SCENARIOS } from './scenarios.ts'
+import { INTERRUPTED } from './scenarios/interrupted.ts'
+import { ORDERLY } from './scenarios/orderly.ts'
+import { BEFORE } from './scenarios/step.ts'
+import { WRONG_KEYS } from './scenarios/wrong-keys.ts'
 import { Stage } from './stage.ts'
 import { conclude, promotionOf } from './verdict.ts'
 
-for (const { name, steps, promoted } of SCENARIOS) {
+for (const { name, steps, promoted } of [...ORDERLY, ...WRONG_KEYS, ...INTERRUPTED]) {
   test(`all say the truth, nobody is stopped and nothing is lost while ${name}`, async () => {
     const stage = await Stage.open()
     await stage.check(BEFORE)

@@ -55,11 +55,7 @@ export class Stage {
       await Promise.all(stage.instances.map((instance) => instance.kill()))
     })
     await Promise.all(['a', 'b', 'c'].map((slot) => stage.start(slot, 'old')))
-    for (let n = 0; n < SEEDS; n += 1) {
-      const [name, value] = [`seed-${n}`, `seed-${n}#0`]
-      await stage.of('a').ask('put', { name, value })
-      stage.ledger.acknowledge(name, value)
-    }
+    for (let n = 0; n < SEEDS; n += 1) await stage.put('a', `seed-${n}`)
     return stage
   }
 
@@ -86,11 +82,14 @@ export class Stage {
     return this.instances.find((instance) => instance.pid === pid)?.slot ?? process
   }
 
+  /** The names that nobody writes again, and those of some slots. */
+  namesOf(slots: readonly string[]): readonly string[] {
+    const own = slots.flatMap((slot) => Array.from({ length: OWN_NAMES }, (_, n) => `${slot}-${n}`))
+    return [...Array.from({ length: SEEDS }, (_, n) => `seed-${n}`), ...own]
+  }
+
   async start(slot: string, template: Template): Promise<Instance> {
-    const names = SLOTS.filter((other) => other !== slot).flatMap((other) =>
-      Array.from({ length: OWN_NAMES }, (_, n) => `${other}-${n}`),
-    )
-    const others = [...Array.from({ length: SEEDS }, (_, n) => `seed-${n}`), ...names]
+    const others = this.namesOf(SLOTS.filter((other) => other !== slot))
     const first = this.ledger.nextOf(slot)
     return await Instance.start(
       { ...this.#settings, slot, first, others },
@@ -98,6 +97,13 @@ export class Stage {
       (said) => this.ledger.hear(said),
       (instance) => this.instances.push(instance),
     )
+  }
+
+  /** Writes a secret that nobody else writes. */
+  async put(slot: string, name: string): Promise<void> {
+    const value = `${name}#0`
+    await this.of(slot).ask('put', { name, value })
+    this.ledger.acknowledge(name, value)
   }
 
   async stop(slot: string): Promise<void> {
@@ -168,19 +174,19 @@ export class Stage {
     await this.work(truth.current)
   }
 
-  /** Waits until every running instance has written and read on: one that lacks the current KEK is refused its writes. */
+  /** Waits until every running instance has written and read on; one that lacks the current KEK is refused its writes. */
   async work(current: string): Promise<void> {
+    const refused = ({ refusals }: Instance, what: 'put' | 'read') =>
+      refusals.filter(({ during }) => during === what).length
     const due = this.running.map((instance) => {
       const isWriter = instance.holds(current, this.templates.new.keks[current])
-      const count = () =>
-        isWriter
-          ? instance.acknowledgedAt.length
-          : instance.refusals.filter(({ during }) => during === 'put').length
-      return { instance, count, puts: count() + 3, reads: instance.reads + 3 }
+      const puts = () => (isWriter ? instance.acknowledgedAt.length : refused(instance, 'put'))
+      const reads = () => instance.reads + (isWriter ? 0 : refused(instance, 'read'))
+      return { instance, puts, reads, leastPuts: puts() + 3, leastReads: reads() + 3 }
     })
-    for (const { instance, count, puts, reads } of due) {
+    for (const { instance, puts, reads, leastPuts, leastReads } of due) {
       await until(`${instance.slot} writes and reads on`, TRUTH_MS, () => {
-        return (count() >= puts && instance.reads >= reads) || undefined
+        return (puts() >= leastPuts && reads() >= leastReads) || undefined
       })
     }
   }

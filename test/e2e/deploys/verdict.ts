@@ -14,7 +14,7 @@ export async function conclude(stage: Stage, scenario: string): Promise<void> {
   expect(stage.instances.flatMap((instance) => breaches(stage, instance))).toEqual([])
   expect(stage.instances.flatMap(({ wrong }) => wrong)).toEqual([])
 
-  const complete = running.filter((instance) => holdsBoth(stage, instance))
+  const complete = running.filter((instance) => opensAll(stage, instance))
   expect(complete.length).toBeGreaterThan(0)
   for (const instance of complete) {
     const read = await instance.ask('readAll', stage.ledger.names)
@@ -47,7 +47,7 @@ export function promotionOf({ instances, lastGoneBefore }: Stage): Promotion | n
   return { leases: (at - lastGoneBefore(at)) / LEASE_MS, isAtOpening: at <= promoter.openedAt }
 }
 
-function holdsBoth(stage: Stage, instance: Instance): boolean {
+function opensAll(stage: Stage, instance: Instance): boolean {
   const { keks } = stage.templates.new
   return instance.holds('v2', keks['v2']) || (stage.promotions === 0 && instance.holds('v1', keks['v1']))
 }
@@ -68,7 +68,7 @@ function breaches(stage: Stage, instance: Instance): readonly string[] {
 function figures(stage: Stage, scenario: string, writesAfter: number): string {
   const { instances } = stage
   const sum = (of: (instance: Instance) => number) => instances.reduce((total, each) => total + of(each), 0)
-  const own = instances.filter(({ wasFrozen }) => !wasFrozen).map((each) => longestGap(each.acknowledgedAt))
+  const own = instances.filter(({ held }) => held === null).map((each) => longestGap(each.acknowledgedAt))
   const all = longestGap(instances.flatMap(({ acknowledgedAt }) => acknowledgedAt).sort((a, b) => a - b))
   const promotion = promotionOf(stage)
   const refused = sum(({ refusals }) => refusals.length)
