@@ -180,11 +180,16 @@ export class KekCommands {
     next: () => CallOptions,
   ): Promise<number> {
     const command: Command = { ...notes, action: 'confirm_store', kekId: null, next }
-    return this.#change(command, async ({ document }) => {
-      const { incarnation } = await this.#with.store.identify(next())
-      const highest = await this.#highestEpoch(notes.minEpoch, next)
-      return confirmed(document, highest, { at: this.#now(), incarnation })
-    })
+    return this.#change(
+      command,
+      async ({ document }) => {
+        const { incarnation } = await this.#with.store.identify(next())
+        const highest = await this.#highestEpoch(notes.minEpoch, next)
+        return confirmed(document, highest, { at: this.#now(), incarnation })
+      },
+      {},
+      () => this.#with.state.raiseRevision(next),
+    )
   }
 
   /**
@@ -207,6 +212,7 @@ export class KekCommands {
       const { incarnation } = await store.identify(next())
       const document = adoptedDocument(namespace, { ...chosen, epoch }, { at: this.#now(), incarnation })
       if (!(await state.replace(null, document, next()))) throw nothingLost()
+      await state.raiseRevision(next)
       this.#tell(command, document)
       const records = [...survey.keks.values()].reduce((sum, kek) => sum + kek.records, 0)
       return { result: epoch, epoch, details: { records, damaged: survey.damaged } }
@@ -257,6 +263,7 @@ export class KekCommands {
     command: Command,
     make: (snapshot: KeyringSnapshot) => Promise<KeyringDocument>,
     details: Readonly<Record<string, string>> = {},
+    complete: () => Promise<void> = async () => {},
   ): Promise<number> {
     const { state } = this.#with
     return this.#audited(command, details, async () => {
@@ -266,6 +273,7 @@ export class KekCommands {
         this.#checkEpoch(snapshot.document, command)
         const changed = await make(snapshot)
         if (await state.replace(snapshot, changed, command.next())) {
+          await complete()
           this.#tell(command, changed)
           return { result: changed.epoch, epoch: changed.epoch }
         }
@@ -304,9 +312,9 @@ export class KekCommands {
   }
 
   async #highestEpoch(minEpoch: number | undefined, next: () => CallOptions): Promise<number> {
-    const live = await this.#with.fleet.live(next())
-    const { highestEpoch } = this.#with.state
-    return Math.max(minEpoch ?? 0, highestEpoch, ...live.map(({ epochSeen }) => epochSeen))
+    // Silent ones, too: whoever is stopped may go on.
+    const seen = (await this.#with.fleet.all(next())).map(({ report }) => report.epochSeen)
+    return Math.max(minEpoch ?? 0, this.#with.state.highestEpoch, ...seen)
   }
 
   #tell({ action, kekId }: Command, { epoch }: KeyringDocument): void {

@@ -40,8 +40,8 @@ export interface KeyringDocument {
   readonly keks: Readonly<Record<string, KekEntry>>
 }
 
-/** The highest epoch that anybody is believed to know of: from there on a document can still be changed as often as it takes. */
-export const MOST_EPOCH = 1_000_000_000_000
+/** The highest epoch that anybody is believed to know of: a document made above one is written again for each step up to it. */
+export const MOST_EPOCH = 1_000_000
 
 const FORMAT = 1
 const STATES: readonly KekState[] = ['current', 'decrypt-only', 'suspended', 'retired']

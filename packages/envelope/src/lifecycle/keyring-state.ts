@@ -1,4 +1,4 @@
-import { LifecycleError } from '../errors.ts'
+import { LifecycleError, StoreError } from '../errors.ts'
 import { type CallOptions, KEYRING_DOCUMENT, type SecretStore } from '../store/secret-store.ts'
 import { type KeyringDocument, parseKeyringDocument, serialiseKeyringDocument } from './keyring-document.ts'
 
@@ -64,6 +64,30 @@ export class KeyringState {
     if (revision === null) return false
     this.#keep({ document: next, revision })
     return true
+  }
+
+  /**
+   * Writes the document again until its revision has reached its epoch. Revisions begin anew with a document that is made anew or
+   * put back by hand, and no guard of an instance that ran before must fit once more: it is never above the epoch it goes with.
+   *
+   * @param next - Options for each store call.
+   * @throws StoreError `ERR_STORE_OUTCOME_UNKNOWN` when it was interrupted. The document holds all the same.
+   */
+  async raiseRevision(next: () => CallOptions): Promise<void> {
+    let snapshot = this.#snapshot
+    try {
+      while (snapshot !== null && snapshot.revision < snapshot.document.epoch) {
+        const isMine = await this.replace(snapshot, snapshot.document, next())
+        snapshot = isMine ? this.#snapshot : await this.refresh(next())
+      }
+    } catch (cause) {
+      throw new StoreError(
+        'ERR_STORE_OUTCOME_UNKNOWN',
+        'The keyring document was changed, but its revision could not be raised to its epoch, so that guards from before might ' +
+          'fit again. Run vault.confirmStore(), with a longer timeoutMs if it goes on like this.',
+        { retryable: true, cause },
+      )
+    }
   }
 
   #keep(snapshot: KeyringSnapshot): KeyringSnapshot {

@@ -19,6 +19,12 @@ export function storeNotices(
         'a backup. See that this is the data to go on with, then run vault.confirmStore() and rotate.',
     )
   }
+  if (snapshot.revision < epoch) {
+    notices.push(
+      `The keyring document was put back by hand, or made anew and not to the end: its revision is ${snapshot.revision} at epoch ` +
+        `${epoch}. Run vault.confirmStore() and rotate.`,
+    )
+  }
   const fencedElsewhere = Object.entries(keks).filter(
     ([, { state, fence }]) => state !== 'retired' && fence !== null && fence.incarnation !== incarnation,
   )

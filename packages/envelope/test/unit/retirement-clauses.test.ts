@@ -77,6 +77,7 @@ const VIOLATED: readonly (readonly [string, RetirementCase, RetirementReasonCode
   ['S1', about({ S1: { ...CLEAN.S1, records: 1 } }), 'records_remain', '1 secret is still under KEK "v1"'],
   ['S1', about({ S1: { ...CLEAN.S1, records: 9 } }), 'records_remain', '9 secrets are still under'],
   ['S2', about({ S2: { fence: null, revision: 3 } }), 'never_fenced', 'no fence of KEK "v1"'],
+  ['S2', about({ S2: { fence: FENCE, revision: 2 } }), 'never_fenced', 'its revision is 2 at epoch 3'],
   [
     'S3',
     about({ S3: { kind: 'redis', level: 'advisory', reasons: ['appendonly is no'] } }),

@@ -11,7 +11,7 @@ import {
 } from '@talos/envelope'
 import { heldClock, interceptStore } from '@talos/envelope/testing'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { BOTH_WISH_V2, ONLY_V1, V1 } from '../support/vaults.ts'
+import { BOTH_WISH_V2, ONLY_V1, unavailable, V1 } from '../support/vaults.ts'
 
 interface Options {
   readonly level?: 'strong' | 'advisory'
@@ -162,6 +162,30 @@ describe('the evidence of a certificate', () => {
       expect(await documentOf(store)).toBe(before)
     },
   )
+
+  test('an interrupted raise of the revision is told, blocks every retirement, and is finished by confirmStore', async () => {
+    let writes = Number.POSITIVE_INFINITY
+    const { store, vault } = await fenced({
+      through: (inner) =>
+        interceptStore(inner, async ({ method, args, proceed }) => {
+          if (method === 'writeDocument' && args[0] === 'keyring') writes -= 1
+          if (writes < 0) throw unavailable()
+          return await proceed()
+        }),
+    })
+    writes = 5
+    const interrupted = vault.confirmStore({ minEpoch: 20 })
+    await expect(interrupted).rejects.toMatchObject({ code: 'ERR_STORE_OUTCOME_UNKNOWN', retryable: true })
+    writes = Number.POSITIVE_INFINITY
+    expect((await store.readDocument('keyring'))?.revision).toBe(2 + 5)
+    const refused = await vault.keks.checkRetirement('v1', LOSS)
+    expect(refused.epoch).toBe(21)
+    expect(refused.reasons.map(({ code }) => code)).toContain('never_fenced')
+    expect((await vault.status()).notices.join()).toContain('its revision is 7 at epoch 21')
+    await vault.confirmStore()
+    expect((await store.readDocument('keyring'))?.revision).toBe(22)
+    expect((await vault.keks.checkRetirement('v1', LOSS)).verdict).toBe('SAFE')
+  })
 
   test('makes no document above an epoch that an instance cannot have seen', async () => {
     for (const epochSeen of [Number.MAX_SAFE_INTEGER, 1.5, -3]) {

@@ -55,15 +55,18 @@ function recordsRemain({ kekId, evidence: { S1 } }: RetirementCase): Finding[] {
   return [blocks('records_remain', message)]
 }
 
-function neverFenced({ kekId, entry, evidence: { S2 } }: RetirementCase): Finding[] {
+function neverFenced({ kekId, entry, evidence: { S2, S8 } }: RetirementCase): Finding[] {
   // That a current KEK has no fence is what S7 says.
-  if (S2.fence !== null || entry.state === 'current') return []
-  return [
-    blocks(
-      'never_fenced',
-      `The keyring document holds no fence of KEK "${kekId}". Run vault.confirmStore().`,
-    ),
-  ]
+  if (entry.state === 'current') return []
+  if (S2.fence === null) {
+    const message = `The keyring document holds no fence of KEK "${kekId}". Run vault.confirmStore().`
+    return [blocks('never_fenced', message)]
+  }
+  if (S2.revision >= S8.epoch) return []
+  const message =
+    `The keyring document was put back by hand, or made anew and not to the end: its revision is ${S2.revision} at epoch ` +
+    `${S8.epoch}, so a guard from before could fit again. Run vault.confirmStore(), rotate, and ask again.`
+  return [blocks('never_fenced', message)]
 }
 
 function storeIsAdvisory({ evidence: { S3 } }: RetirementCase): Finding[] {
