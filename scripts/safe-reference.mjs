@@ -15,6 +15,7 @@ import {
   FENCE_CHECKS,
   gaps,
   MATRIX,
+  SETTLING,
   STORES,
   scenarios,
 } from '../test/retirement/matrix.ts'
@@ -92,6 +93,11 @@ function reason(code, row) {
   const checks =
     code === 'never_fenced'
       ? `
+No write goes past a fence: a store answers a keyring document only once its fence has settled, and a document that was edited to hold
+no fence is refused with \`ERR_KEYRING_DOCUMENT\`, which is tested on each.
+
+${stores.map((store) => `- ${STORES[store]}: ${SETTLING[store]}.`).join('\n')}
+
 Every store runs these checks of the [conformance kit](../guide/write-an-adapter.md), the last two where a transaction of the
 application can stay open (PostgreSQL):
 

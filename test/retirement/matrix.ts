@@ -51,7 +51,21 @@ const weak = (title: string): Cell => ({
   ],
 })
 
-/** Why S2 holds wherever a keyring document can be read. The titles are those of the conformance kit. */
+/** Why a fence has settled wherever its document can be read, and its revisions did not begin anew. */
+export const SETTLING: Readonly<Record<StoreName, string>> = {
+  sqlite:
+    'the keyring document and every write are changed in transactions of which a file has one at a time, each with the revision ' +
+    'compared inside',
+  postgres:
+    'a change of the keyring document waits, by a lock on the fence table, for every transaction that writes, and gives up ' +
+    'unchanged rather than go on beside one',
+  redis: 'guard and changes are one script, and a server runs one script at a time',
+  dynamodb:
+    'a transaction compares one of 16 guard items; a change of the keyring document returns, and a read of it answers, when all ' +
+    'of them carry its revision, and whoever finds one behind finishes the change first',
+}
+
+/** The checks of the conformance kit that prove it, by their titles. */
 export const FENCE_CHECKS: readonly (readonly [clause: string, title: string])[] = [
   ['GUARD-3', 'lets no write with an older guard take effect once writeDocument has returned'],
   ['GUARD-4', 'lets no write with an older guard take effect once readDocument has shown the new revision'],
@@ -62,8 +76,6 @@ export const FENCE_CHECKS: readonly (readonly [clause: string, title: string])[]
     'shows no new revision while a transaction that passed the guard before it can still take effect',
   ],
 ]
-
-const UNREADABLE = 'A document edited to hold no fence of it is refused with `ERR_KEYRING_DOCUMENT`.'
 
 /** Every reason against a retirement, on every store. A pair in neither a scenario nor a reason does not compile. */
 export const MATRIX: Readonly<Record<RetirementReasonCode, MatrixRow>> = {
@@ -88,26 +100,17 @@ export const MATRIX: Readonly<Record<RetirementReasonCode, MatrixRow>> = {
   },
   never_fenced: {
     clause: 'S2',
-    cells: {
-      sqlite: {
-        cannot:
-          'The keyring document and every write are changed in transactions of which a file has one at a time, each with the ' +
-          `revision compared inside. ${UNREADABLE}`,
+    cells: onEvery({
+      title:
+        'the keyring document was lost and put back from a copy: its revisions begin anew, and a guard from before could fit again',
+      async run(scene) {
+        const vault = await scene.rotated()
+        const copy = await scene.store.readDocument('keyring')
+        await scene.loseDocuments('keyring')
+        await scene.store.writeDocument('keyring', 0, copy?.value ?? '')
+        return { vault, kekId: 'v1' }
       },
-      postgres: {
-        cannot:
-          'A change of the keyring document waits, by a lock on the fence table, for every transaction that writes, and gives ' +
-          `up unchanged rather than go on beside one. ${UNREADABLE}`,
-      },
-      redis: {
-        cannot: `Guard and changes are one script, and a server runs one script at a time. ${UNREADABLE}`,
-      },
-      dynamodb: {
-        cannot:
-          'A transaction compares one of 16 guard items. A change of the keyring document returns, and a read of it answers, ' +
-          `when all of them carry its revision; whoever finds one behind finishes the change first. ${UNREADABLE}`,
-      },
-    },
+    }),
   },
   store_advisory: {
     clause: 'S3',
