@@ -58,7 +58,12 @@ export class Instance {
   readonly #questions = new Map<number, PromiseWithResolvers<unknown>>()
   #asked = 0
 
-  private constructor(settings: InstanceSettings, environment: Environment, hear: (said: Said) => void) {
+  private constructor(
+    settings: InstanceSettings,
+    environment: Environment,
+    compiled: string,
+    hear: (said: Said) => void,
+  ) {
     this.slot = settings.slot
     this.environment = environment
     this.#process = spawn(
@@ -68,6 +73,7 @@ export class Instance {
         env: {
           ...keyEnvironment(environment.keks, environment.current),
           INSTANCE: JSON.stringify(settings),
+          NODE_COMPILE_CACHE: compiled,
           ...(process.env['PATH'] === undefined ? {} : { PATH: process.env['PATH'] }),
         },
         stdio: ['pipe', 'pipe', 'inherit'],
@@ -90,14 +96,21 @@ export class Instance {
     })
   }
 
-  /** Starts a process and returns when its vault is open. */
+  /**
+   * Starts a process and returns when its vault is open.
+   *
+   * @param compiled - A folder for what Node compiles.
+   * @param hear - Hears every line.
+   * @param made - Told of the instance at once, before its vault is open.
+   */
   static async start(
     settings: InstanceSettings,
     environment: Environment,
+    compiled: string,
     hear: (said: Said) => void,
     made: (instance: Instance) => void,
   ): Promise<Instance> {
-    const instance = new Instance(settings, environment, hear)
+    const instance = new Instance(settings, environment, compiled, hear)
     made(instance)
     await until(`${settings.slot} opens its vault`, ANSWER_MS, () => {
       if (instance.isGone) throw new Error(`the process of ${settings.slot} ended before its vault was open`)

@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { generateKek } from '@talos/envelope'
-import { expect, onTestFinished } from 'vitest'
+import { afterAll, expect, onTestFinished } from 'vitest'
 import { until } from '../../../examples/gateway/demo/checks.ts'
 import { database } from '../../../packages/postgres/test/database.ts'
 import { service } from '../../services/service.ts'
@@ -14,6 +17,10 @@ const SEEDS = 20
 const OWN_NAMES = 6
 const SLOTS = ['a', 'b', 'c', 'd']
 const TRUTH_MS = 20_000
+
+/** Where processes leave what they compiled for the next ones: of a hundred that start most start in half the time. */
+const compiled = mkdtempSync(join(tmpdir(), 'deploys-'))
+afterAll(() => rmSync(compiled, { recursive: true, force: true }))
 
 /** What a pod template may hold: `added` has v2 and names v1, `wrong` has other bytes under v2. */
 export type Template = 'old' | 'added' | 'new' | 'wrong' | 'only v2'
@@ -94,6 +101,7 @@ export class Stage {
     return await Instance.start(
       { ...this.#settings, slot, first, others },
       this.templates[template],
+      compiled,
       (said) => this.ledger.hear(said),
       (instance) => this.instances.push(instance),
     )
