@@ -5,7 +5,8 @@ import { timestamp, uuidV7 } from '../runtime.ts'
 import { NO_TOTALS, type RotationOperation } from './operation.ts'
 import type { LoggedOperation } from './operation-log.ts'
 import { Patience, Stopped } from './patience.ts'
-import { LeftToOthers, type RotationSurroundings, RotationWorker, TakenOver } from './rotation-worker.ts'
+import { LeftToOthers, RotationWorker, TakenOver } from './rotation-worker.ts'
+import type { RotationSurroundings } from './surroundings.ts'
 
 /**
  * Looks for an operation to work on, claims it and hands it to a worker. Any number of engines may run on one store; a lease

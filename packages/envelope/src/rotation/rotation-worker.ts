@@ -1,38 +1,19 @@
-import type { KekResolver } from '../codec/unwrap.ts'
 import { type EnvelopeError, isEnvelopeError } from '../errors.ts'
-import type { EventListener } from '../events.ts'
 import type { Kek } from '../keyring/kek.ts'
 import { currentKekId, kekEntry } from '../lifecycle/keyring-document.ts'
-import type { KeyringSnapshot, KeyringState } from '../lifecycle/keyring-state.ts'
-import type { PromotionOutlook } from '../lifecycle/promote.ts'
+import type { KeyringSnapshot } from '../lifecycle/keyring-state.ts'
 import { kekIdsInUse } from '../lifecycle/readiness.ts'
-import { type Runtime, timestamp } from '../runtime.ts'
-import type { Page, SecretHeader, SecretStore } from '../store/secret-store.ts'
+import { timestamp } from '../runtime.ts'
+import { STORE_LIMITS } from '../store/limits.ts'
+import type { Page, SecretHeader } from '../store/secret-store.ts'
 import { NO_TOTALS, type RotationOperation, type RotationTotals } from './operation.ts'
-import type { LoggedOperation, OperationLog } from './operation-log.ts'
+import type { LoggedOperation } from './operation-log.ts'
 import { Pace } from './pace.ts'
+import { batchBasis, PageReader } from './page-reader.ts'
 import { type Patience, Stopped } from './patience.ts'
 import { type BatchPlan, type BatchTally, planBatch, tallyBatch } from './plan.ts'
 import { missing, superseded, unwished } from './stop-messages.ts'
-
-/** What engine and worker work with; they reach nothing else. */
-export interface RotationSurroundings {
-  readonly store: SecretStore
-  readonly log: OperationLog
-  readonly runtime: Runtime
-  readonly keyring: KeyringState
-  readonly namespace: string
-  readonly instanceId: string
-  readonly leaseMs: number
-  readonly resolve: KekResolver<Kek>
-  /** The KEK to wrap under, if this instance holds it with the bound bytes and may wrap under it. */
-  readonly targetKek: (kekId: string) => Kek | null
-  /** What the promotion of a KEK looks like from here. */
-  readonly outlook: (kekId: string) => Promise<PromotionOutlook>
-  /** Whether another live instance holds all of these KEKs with the bound bytes. */
-  readonly othersHold: (kekIds: readonly string[]) => Promise<boolean>
-  readonly emit: EventListener
-}
+import type { RotationSurroundings } from './surroundings.ts'
 
 /** Thrown when another worker has taken the operation over. */
 export class TakenOver extends Error {}
@@ -40,8 +21,6 @@ export class TakenOver extends Error {}
 /** Thrown when the operation was released because another instance can do what this one cannot. */
 export class LeftToOthers extends Error {}
 
-/** The most records of one batch: what a store writes in one short transaction. */
-const BATCH = 256
 /** The most failures of one operation that are listed; all are counted. */
 const LISTED_FAILURES = 1_000
 const TOTALS = Object.keys(NO_TOTALS) as (keyof RotationTotals)[]
@@ -51,17 +30,22 @@ export class RotationWorker {
   readonly #with: RotationSurroundings
   readonly #patience: Patience
   readonly #pace: Pace
+  readonly #reader: PageReader
   #operation: RotationOperation
   #revision: number
   #unwishedSinceMs: number | null = null
-  #ahead: { readonly cursor: string; readonly page: Promise<Page<SecretHeader>> } | null = null
 
   constructor(surroundings: RotationSurroundings, patience: Patience, claimed: LoggedOperation) {
     this.#with = surroundings
     this.#patience = patience
     this.#operation = claimed.operation
     this.#revision = claimed.revision
-    this.#pace = new Pace(claimed.operation.ratePerSecond ?? Number.POSITIVE_INFINITY)
+    const { ratePerSecond } = claimed.operation
+    this.#pace = new Pace(ratePerSecond ?? Number.POSITIVE_INFINITY)
+    this.#reader = new PageReader(surroundings, patience, {
+      pageSize: this.#pace.batch(STORE_LIMITS.changes),
+      readsAhead: ratePerSecond === null,
+    })
   }
 
   /**
@@ -93,10 +77,11 @@ export class RotationWorker {
   }
 
   async #step(snapshot: KeyringSnapshot, target: Kek): Promise<void> {
-    const page = await this.#nextPage(target.id)
+    const { page, planned } = await this.#reader.next(this.#operation.cursor, snapshot, target)
     await this.#rest(this.#pace.waitMs(this.#with.runtime.monotonicMs(), page.items.length))
     if (this.#patience.stopping) return
-    const plan = await this.#plan(page, snapshot, target)
+    const isUsable = planned?.revision === snapshot.revision
+    const plan = isUsable ? planned.plan : await this.#plan(page, snapshot, target)
     if (plan === null) return
     if (plan.missingKekIds.length > 0) return await this.#stopForMissing(plan.missingKekIds)
     const outcomes =
@@ -132,15 +117,7 @@ export class RotationWorker {
     const leaving = new AbortController()
     const leave = (): void => leaving.abort()
     this.#patience.signal.addEventListener('abort', leave)
-    const basis = {
-      namespace: this.#with.namespace,
-      target,
-      resolve: this.#with.resolve,
-      isKnownKekId: (kekId: string) => kekEntry(snapshot.document, kekId) !== undefined,
-      at: this.#now(),
-      known: new Map(),
-      signal: leaving.signal,
-    }
+    const basis = batchBasis(this.#with, snapshot.document, target, leaving.signal)
     let knownBefore = 0
     const planOnce = async (): Promise<BatchPlan> => {
       try {
@@ -186,23 +163,6 @@ export class RotationWorker {
       }
       await this.#save(this.#operation)
     }
-  }
-
-  /** Reads on. With no limit on the rate the page after it is asked for too, to come while this one is worked on. */
-  async #nextPage(targetKekId: string): Promise<Page<SecretHeader>> {
-    const read = (cursor: string | null): Promise<Page<SecretHeader>> =>
-      this.#with.store.scan({ cursor, limit: this.#pace.batch(BATCH), exceptKekId: targetKekId })
-    const { cursor, ratePerSecond } = this.#operation
-    const ahead = this.#ahead?.cursor === cursor ? this.#ahead.page : null
-    this.#ahead = null
-    const page = ahead === null ? null : await ahead.catch(() => null)
-    const answer = page ?? (await this.#patience.insist(() => read(cursor)))
-    if (ratePerSecond === null && answer.next !== null) {
-      this.#ahead = { cursor: answer.next, page: read(answer.next) }
-      // A page that fails ahead of time is asked for again when its turn comes.
-      this.#ahead.page.catch(() => null)
-    }
-    return answer
   }
 
   async #noteFailures({ failures }: BatchPlan): Promise<void> {

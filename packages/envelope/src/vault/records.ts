@@ -105,10 +105,13 @@ export class Records {
       const pairs = context === undefined ? {} : { context }
       const secret = await this.get(name, { ...deadline.next(), ...pairs })
       if (secret === null) return { outcome: 'missing' }
-      using opened = secret
-      const put = { ...deadline.next(), ...pairs, expectedVersion: opened.version }
-      const { outcome, version } = await this.put(name, opened.bytes(), put)
-      if (outcome !== 'conflict') return { outcome: 'reencrypted', version }
+      try {
+        const put = { ...deadline.next(), ...pairs, expectedVersion: secret.version }
+        const { outcome, version } = await this.put(name, secret.bytes(), put)
+        if (outcome !== 'conflict') return { outcome: 'reencrypted', version }
+      } finally {
+        secret[Symbol.dispose]()
+      }
     }
   }
 

@@ -1,0 +1,27 @@
+import type { KekResolver } from '../codec/unwrap.ts'
+import type { EventListener } from '../events.ts'
+import type { Kek } from '../keyring/kek.ts'
+import type { KeyringState } from '../lifecycle/keyring-state.ts'
+import type { PromotionOutlook } from '../lifecycle/promote.ts'
+import type { Runtime } from '../runtime.ts'
+import type { SecretStore } from '../store/secret-store.ts'
+import type { OperationLog } from './operation-log.ts'
+
+/** What engine and worker work with; they reach nothing else. */
+export interface RotationSurroundings {
+  readonly store: SecretStore
+  readonly log: OperationLog
+  readonly runtime: Runtime
+  readonly keyring: KeyringState
+  readonly namespace: string
+  readonly instanceId: string
+  readonly leaseMs: number
+  readonly resolve: KekResolver<Kek>
+  /** The KEK to wrap under, if this instance holds it with the bound bytes and may wrap under it. */
+  readonly targetKek: (kekId: string) => Kek | null
+  /** What the promotion of a KEK looks like from here. */
+  readonly outlook: (kekId: string) => Promise<PromotionOutlook>
+  /** Whether another live instance holds all of these KEKs with the bound bytes. */
+  readonly othersHold: (kekIds: readonly string[]) => Promise<boolean>
+  readonly emit: EventListener
+}
