@@ -240,7 +240,7 @@ export class KekCommands {
         const { incarnation } = await store.identify(command.next())
         return madeCurrent(document, kek, by, { at: this.#now(), incarnation })
       },
-      skip.length === 0 ? {} : { skippedInstances: skip.join(' ') },
+      skippedDetails(skip),
     )
   }
 
@@ -334,6 +334,16 @@ function withAccepted(notes: CommandNotes, { advisory, lossOfBackups }: Accepted
     ...(lossOfBackups === undefined ? [] : [`Loss of backups accepted: ${lossOfBackups}`]),
   ]
   return texts.length === 0 ? notes : { ...notes, reason: texts.join(' | ') }
+}
+
+/** All ids, three to a detail: more of them would be cut there. */
+function skippedDetails(skip: readonly string[]): Readonly<Record<string, string>> {
+  const details: Record<string, string> = {}
+  for (let from = 0; from < skip.length; from += 3) {
+    const name = from === 0 ? 'skippedInstances' : `skippedInstances${from / 3 + 1}`
+    details[name] = skip.slice(from, from + 3).join(' ')
+  }
+  return details
 }
 
 function obstructions(

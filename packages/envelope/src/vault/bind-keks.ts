@@ -5,6 +5,10 @@ import type { CallOptions } from '../store/secret-store.ts'
 import { checkEpoch, checkKekId, checkReason } from './arguments.ts'
 import type { VaultKeks } from './vault-keks.ts'
 
+/** As many as one event of the audit can name. */
+const MOST_SKIPPED = 36
+const INSTANCE_ID = /^[\x21-\x7e]{1,36}$/
+
 /** How the vault runs a call: counted, with a deadline of its own. */
 export type RunCall = <T>(
   options: CallOptions | undefined,
@@ -32,6 +36,10 @@ export function bindKeks(gate: RetirementGate, commands: KekCommands, run: RunCa
     promote: (kekId, options = {}) =>
       onKek(kekId, options, async (next) => {
         const { skipInstances = [], reason } = options
+        if (skipInstances.length > MOST_SKIPPED || skipInstances.some((id) => !INSTANCE_ID.test(id)))
+          throw new TypeError(
+            `skipInstances are at most ${MOST_SKIPPED} ids of instances, as status() lists them.`,
+          )
         if (skipInstances.length > 0 && !reason) throw new TypeError('To skip instances takes a reason.')
         return { epoch: await commands.promote(kekId, skipInstances, options, next) }
       }),

@@ -14,8 +14,8 @@ export interface KekCommandOptions extends CallOptions {
 /** Options of `promote`. */
 export interface PromoteOptions extends KekCommandOptions {
   /**
-   * Instances, by id, that are not waited for: hung ones that cannot be stopped. They fail to read what is written from then
-   * on until they hold the KEK. Needs a `reason`.
+   * Instances, by id, that are not waited for: hung ones that cannot be stopped, at most 36. They fail to read what is written
+   * from then on until they hold the KEK. Needs a `reason`.
    *
    * @defaultValue none
    */
@@ -116,12 +116,22 @@ export interface VaultKeks {
 export interface AdoptOptions extends Omit<KekCommandOptions, 'expectedEpoch'> {
   /** The KEK to be current. @defaultValue the one that the key source names */
   readonly currentKekId?: string
-  /** The highest epoch known from elsewhere; the new document begins above it. @defaultValue none */
+  /**
+   * The highest epoch known from elsewhere, up to 1,000,000; the new document begins above it, and is written once for each
+   * step up to it. Interrupted in that, with `ERR_STORE_OUTCOME_UNKNOWN`, it is finished by `confirmStore`.
+   *
+   * @defaultValue none
+   */
   readonly minEpoch?: number
 }
 
 /** Options of `confirmStore`. */
 export interface ConfirmStoreOptions extends KekCommandOptions {
-  /** The highest epoch known from elsewhere; the document goes on above it. @defaultValue none */
+  /**
+   * The highest epoch known from elsewhere, up to 1,000,000; the document goes on above it, and is written once for each step
+   * from its revision up to it. Interrupted in that, with `ERR_STORE_OUTCOME_UNKNOWN`, call it again.
+   *
+   * @defaultValue none
+   */
   readonly minEpoch?: number
 }
