@@ -62,7 +62,7 @@ export async function openForKit(server: string): Promise<StoreUnderTest> {
       return async () => proxy.resume()
     },
     destroySealed: async () => {
-      await admin.query("UPDATE talos_secrets SET sealed = ''")
+      await admin.query('ALTER TABLE talos_secrets DROP COLUMN sealed')
     },
     restore: () => store.renewIncarnation(),
     clientState: () => stateOf(through),

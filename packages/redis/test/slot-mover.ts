@@ -60,6 +60,15 @@ export class SlotMover {
     await this.#moving
   }
 
+  /** Lets the move that is under way end, and no other begin until the function it answers is called. */
+  static async standStill(): Promise<() => void> {
+    const before = SlotMover.#last
+    const { promise, resolve } = Promise.withResolvers<void>()
+    SlotMover.#last = before.then(() => promise)
+    await before
+    return resolve
+  }
+
   /** Moves the slot to the next master. One slot at a time: masters that take slots at once may take the same epoch. */
   async move(): Promise<void> {
     const before = SlotMover.#last
