@@ -1,4 +1,5 @@
 import type { SecretVault } from '@talos/envelope'
+import { interceptStore } from '@talos/envelope/testing'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { InstanceReport } from '../../src/lifecycle/fleet.ts'
 import { firstDocument, madeCurrent } from '../../src/lifecycle/keyring-changes.ts'
@@ -80,6 +81,15 @@ describe('rule P, as a table', () => {
     const waiting = verdict.kind === 'waiting' ? verdict.waitingFor : []
     expect(waiting.map(({ process, reason }) => `${process} ${reason}`)).toEqual(expected)
     for (const { process, message } of waiting) expect(message).toContain(process)
+  })
+
+  test('of members that hold other bytes under the wished id those are waited for that are fewer, whoever started last', () => {
+    const good = ['a', 'b'].map((name) => ({ ...wishesV2, process: name, instanceId: name }))
+    const wrong = instance('z', 'v2', { v1: held(FP.v1), v2: held(FP.other) })
+    expect(pendingWishes(documentWith(), [...good, wrong])).toEqual([v2])
+    expect(pendingWishes(documentWith(), [wrong, ...good])).toEqual([v2])
+    const verdict = checkPromotion(v2, documentWith(), [...good, wrong])
+    expect(verdict).toMatchObject({ kind: 'waiting', waitingFor: [{ process: 'z', reason: 'other_bytes' }] })
   })
 
   test('two different wishes block each other, and both are shown', () => {
@@ -322,6 +332,31 @@ describe('readiness', () => {
     await expect(vault.put('a', 'x')).rejects.toMatchObject({ code: 'ERR_KEK_MISMATCH', kekId: 'v2' })
     await expect(vault.get('new')).rejects.toMatchObject({ code: 'ERR_KEK_MISMATCH', kekId: 'v2' })
     expect((await vault.get('old'))?.text()).toBe('x')
+  })
+
+  test('an instance that closes says goodbye after its writes in flight, so that none of them is fenced by a promotion', async () => {
+    const domain = testDomain()
+    const sent = Promise.withResolvers<void>()
+    const goOn = Promise.withResolvers<void>()
+    const slow = interceptStore(domain.store, async ({ method, proceed }) => {
+      if (method === 'write') {
+        sent.resolve()
+        await goOn.promise
+      }
+      return await proceed()
+    })
+    const old = await domain.open(ONLY_V1, { process: 'old/1', store: slow })
+    const put = old.put('a', 'x')
+    await sent.promise
+    const closing = old.close()
+    const vault = kept(await domain.open(BOTH_WISH_V2, { process: 'new/1' }))
+    await domain.clock.advance(6_000)
+    expect((await vault.status()).currentKekId).toBe('v1')
+    goOn.resolve()
+    expect(await put).toEqual({ outcome: 'created', version: 1 })
+    await closing
+    await domain.clock.advance(6_000)
+    expect((await vault.status()).currentKekId).toBe('v2')
   })
 
   test('the key source has the last word: a KEK it marks decrypt-only is never wrapped under', async () => {
