@@ -41,7 +41,8 @@ export const ERROR_CODES = {
     'The store holds secrets but no keyring document. Reads go on, writes are refused until it is restored.',
   ERR_KEYRING_DOCUMENT: 'The keyring document cannot be read by this version. Nothing was changed.',
   ERR_NAMESPACE_MISMATCH: 'The store belongs to another namespace. Give each namespace a store of its own.',
-  ERR_PROMOTION_BLOCKED: 'A KEK cannot become current: never, or not yet. `reasons` name what stands in the way.',
+  ERR_PROMOTION_BLOCKED:
+    'A KEK cannot become current: never, or not yet. `reasons` name what stands in the way.',
   ERR_KEK_UNKNOWN: 'The keyring document knows no KEK of that id: it was never current. Nothing was changed.',
   ERR_TRANSITION_REFUSED:
     'A KEK cannot go from its state to the one asked for. `reasons` say what stands in the way. Nothing was changed.',

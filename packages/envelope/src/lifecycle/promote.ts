@@ -69,8 +69,8 @@ export function obstacles(
 
 /**
  * The wished KEKs of live members that were never current, each with a fingerprint. Where members hold other bytes under one id
- * it is the one that most of them hold, and of two as many that of the instance that started first: so that every instance
- * waits for the same ones by name, and those are the few that differ.
+ * it is the one that most of them hold, a wish counting twice, and of two as many that of the wisher that started first: so that every
+ * instance waits for the same ones by name, and those are the few that differ.
  */
 export function pendingWishes(
   document: KeyringDocument,
@@ -84,13 +84,14 @@ export function pendingWishes(
     const { wishedKekId } = instance
     const held = heldBy(instance, wishedKekId)
     if (held !== undefined && kekEntry(document, wishedKekId) === undefined && !wishes.has(wishedKekId)) {
-      wishes.set(wishedKekId, mostHeld(members, wishedKekId) ?? held.fingerprint)
+      const wishers = members.filter((each) => each.wishedKekId === wishedKekId)
+      wishes.set(wishedKekId, mostHeld([...wishers, ...members], wishedKekId) ?? held.fingerprint)
     }
   }
   return [...wishes].map(([id, fingerprint]) => ({ id, fingerprint })).sort((a, b) => (a.id < b.id ? -1 : 1))
 }
 
-/** The fingerprint that most of some instances hold under an id, or the first of those. */
+/** The fingerprint that is held most often under an id, or the first of those. */
 function mostHeld(instances: readonly InstanceReport[], kekId: string): string | undefined {
   const counts = new Map<string, number>()
   for (const instance of instances) {
