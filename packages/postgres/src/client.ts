@@ -48,6 +48,4 @@ export interface PostgresPool {
   on(event: 'error', listener: (error: Error) => void): unknown
   /** Tells how many listeners there are. */
   listenerCount(event: 'error'): number
-  /** Tells how many connections it lends at a time; where it does not, the store uses one at a time. */
-  readonly options?: { readonly max?: number }
 }

@@ -24,7 +24,7 @@ import { identify, MAX_SEALED_BYTES } from './identity.ts'
 import { checkMigrated, migrate } from './migrate.ts'
 import { type Names, namesOf, type Place } from './names.ts'
 import { renewIncarnation } from './schema.ts'
-import { inLanes, inParts, SecretTable } from './secret-table.ts'
+import { inParts, SecretTable } from './secret-table.ts'
 import { PoolSession, type Session, TransactionSession } from './session.ts'
 
 const DEFAULT_MAX_WRITE_STALL_MS = 2_000
@@ -145,32 +145,23 @@ class View implements SecretStore {
     return this.call(options, async (deadline) => {
       const outcomes: Outcome[] = []
       for (const part of inParts(changes)) {
-        const applied = await Promise.allSettled(
-          inLanes(part, this.#session.lanes).map((lane) =>
-            this.core.secrets.apply(this.#session, guard, lane, deadline),
-          ),
-        )
-        for (const lane of applied) if (lane.status === 'fulfilled') outcomes.push(...lane.value)
-        const errors = applied.flatMap((lane) => (lane.status === 'rejected' ? [lane.reason as unknown] : []))
-        if (errors.length > 0) throw this.#failureOf(errors, outcomes, changes.length)
+        try {
+          outcomes.push(...(await this.core.secrets.apply(this.#session, guard, part, deadline)))
+        } catch (error) {
+          throw this.#failureOf(error, outcomes, changes.length)
+        }
       }
       return outcomes
     })
   }
 
-  /** The error of a call of which some statements failed and others may have been decided. */
-  #failureOf(errors: readonly unknown[], decided: readonly Outcome[], changes: number): unknown {
-    const [first] = errors
-    const unknown = errors.find(
-      (error) => error instanceof StoreError && error.code === 'ERR_STORE_OUTCOME_UNKNOWN',
-    )
-    if (unknown !== undefined || this.#session.inside || !(first instanceof StoreError))
-      return unknown ?? first
-    if (!decided.includes('done')) return first
+  /** The error of a call of which one statement failed and others may have taken effect. */
+  #failureOf(error: unknown, decided: readonly Outcome[], changes: number): unknown {
+    if (this.#session.inside || !(error instanceof StoreError) || !decided.includes('done')) return error
     return new StoreError(
       'ERR_STORE_OUTCOME_UNKNOWN',
       `${decided.length} of ${changes} changes were decided, the others may not be; repeat the call`,
-      { retryable: true, cause: first },
+      { retryable: true, cause: error },
     )
   }
 

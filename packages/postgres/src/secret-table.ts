@@ -7,9 +7,6 @@ import type { Row, Session, Statement } from './session.ts'
 /** The most changes and sealed bytes of one statement, which the server and the driver hold in memory several times. */
 const MOST_BYTES = 8_388_608
 
-/** Fewer changes are not worth a transaction of their own. */
-const LEAST_PER_LANE = 64
-
 const KINDS = { create: 'c', replace: 'r', rewrap: 'w', delete: 'd' } as const
 const OUTCOMES: Readonly<Record<string, Outcome>> = {
   d: 'done',
@@ -135,17 +132,6 @@ export function* inParts(changes: readonly Change[]): Generator<readonly Change[
     bytes += own
   }
   if (part.length > 0) yield part
-}
-
-/**
- * Splits the changes of one part for statements that run at once. Each is a transaction of its own, so none waits for another.
- *
- * @param lanes - The most statements.
- */
-export function inLanes(changes: readonly Change[], lanes: number): readonly (readonly Change[])[] {
-  const count = Math.max(1, Math.min(lanes, Math.floor(changes.length / LEAST_PER_LANE)))
-  const length = Math.ceil(changes.length / count)
-  return Array.from({ length: count }, (_, lane) => changes.slice(lane * length, (lane + 1) * length))
 }
 
 /** A reading statement that says with every answer whether the server is a replica: a failover can change that unseen. */

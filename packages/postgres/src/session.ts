@@ -19,13 +19,9 @@ export interface Statement {
 export interface Session {
   /** Whether statements take effect with the application's transaction, and not by themselves. */
   readonly inside: boolean
-  /** How many statements may run at once. */
-  readonly lanes: number
   run(statement: Statement, values: readonly unknown[], deadline: Deadline): Promise<readonly Row[]>
 }
 
-/** The pool is the application's: a rotation beside it takes no more connections than this for its writes. */
-const MOST_LANES = 2
 /** How long a statement may take to answer once it was asked to stop. */
 const CANCEL_GRACE_MS = 3_000
 const LONGEST_PAUSE_MS = 50
@@ -39,14 +35,12 @@ type Attempt = { readonly rows: readonly Row[] } | { readonly failure: Failure; 
 /** Runs each statement in a transaction of its own on a client that the pool lends for it, until it succeeds. */
 export class PoolSession implements Session {
   readonly inside = false
-  readonly lanes: number
   readonly #pool: PostgresPool
   readonly #named: boolean
 
   constructor(pool: PostgresPool, named: boolean) {
     this.#pool = pool
     this.#named = named
-    this.lanes = Math.min(MOST_LANES, pool.options?.max ?? 1)
   }
 
   /**
@@ -119,7 +113,6 @@ export class PoolSession implements Session {
 /** Runs statements inside the transaction that the application has begun on its own client. */
 export class TransactionSession implements Session {
   readonly inside = true
-  readonly lanes = 1
   readonly #client: PostgresClient
   readonly #named: boolean
 
