@@ -92,7 +92,10 @@ async function warmUp(contender: Contender, { warmUpMs, batchMs }: Pace): Promis
   }
 }
 
-/** One round of contenders whose calls take turns: A B A B, until each has had its calls. */
+/**
+ * One round of contenders whose calls take turns, until each has had its calls. Each turn is in another order: what a call takes
+ * also depends on the one before it, and none may always come behind a write that let the processor sleep.
+ */
 async function timeInTurn(entrants: readonly Entrant[], cleanUp: CleanUp): Promise<void> {
   const single = new Map<Entrant, number[]>()
   for (const entrant of entrants) {
@@ -102,11 +105,23 @@ async function timeInTurn(entrants: readonly Entrant[], cleanUp: CleanUp): Promi
   cleanUp()
   const turns = Math.max(...entrants.map(({ calls }) => calls))
   for (let turn = 0; turn < turns; turn += 1) {
-    for (const [{ contender, calls }, times] of single) {
+    for (const [{ contender, calls }, times] of shuffled([...single], turn)) {
       if (turn < calls) times.push(await timeCalls(contender.run, 1))
     }
   }
   for (const [{ contender, times }, values] of single) times.push(median(values) / (contender.values ?? 1))
+}
+
+/** The same in another order for each turn, and the same one for the same turn (Fisher and Yates, with Lehmer's generator). */
+function shuffled<T>(items: readonly T[], turn: number): readonly T[] {
+  const order = [...items]
+  let state = ((turn + 1) * 48_271) % 2_147_483_647
+  for (let last = order.length - 1; last > 0; last -= 1) {
+    state = (state * 48_271) % 2_147_483_647
+    const other = state % (last + 1)
+    ;[order[last], order[other]] = [order[other] as T, order[last] as T]
+  }
+  return order
 }
 
 /** Microseconds for so many calls. Awaiting what is no promise would be charged to those that are fast. */

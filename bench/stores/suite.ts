@@ -44,7 +44,8 @@ export async function* storesHeats(): AsyncGenerator<Heat> {
 export function storesComparisons(): readonly Comparison[] {
   return [
     ...postgresRewrapComparisons(),
-    ...postgresAccessComparisons(),
+    ...postgresAccessComparisons('get'),
+    ...postgresAccessComparisons('put'),
     ...postgresStatusComparisons('1%'),
     ...postgresListComparisons(),
     ...postgresStatusComparisons('100%'),

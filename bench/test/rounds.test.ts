@@ -79,6 +79,7 @@ it('lets contenders whose calls are timed one by one take turns, and takes the m
     ],
     PACE,
   )
-  expect(calls.join('').slice(-15)).toBe('ABABAABABAABABA')
+  // Two of B and three of A in each of three rounds, the third turn A's alone.
+  expect(calls.join('').slice(-15)).toMatch(/^((AB|BA){2}A){3}$/)
   for (const time of times.get('A') ?? []) expect(time).toBeLessThan(1_000)
 })
