@@ -1,50 +1,24 @@
 import { LifecycleError } from '../errors.ts'
-import type { EventListener } from '../events.ts'
 import type { KeyringReader } from '../keyring/held-keyring.ts'
 import type { Kek } from '../keyring/kek.ts'
 import { isTested } from '../keyring/remote-kek.ts'
-import { timestamp } from '../runtime.ts'
 import type { CallOptions } from '../store/secret-store.ts'
-import { chooseAdopted, surveyRecords } from './adopt.ts'
-import type { AuditAction, AuditDetails, AuditOutcome, AuditTrail } from './audit.ts'
+import { ATTEMPTS, type Command, type CommandNotes, type CommandRunner } from './command-runner.ts'
 import type { InstanceReport } from './fleet.ts'
-import {
-  adoptedDocument,
-  checkTransition,
-  confirmed,
-  knownKek,
-  madeCurrent,
-  moved,
-  noted,
-} from './keyring-changes.ts'
+import { checkTransition, knownKek, madeCurrent, moved, noted } from './keyring-changes.ts'
 import { type KeyringDocument, kekEntry } from './keyring-document.ts'
-import type { KeyringSnapshot } from './keyring-state.ts'
 import { checkPromotion, obstacles } from './promote.ts'
-import { holding, STATE_LOST_MESSAGE } from './readiness.ts'
-import { blockedFor, compromised, nothingLost, notSafe, stillUsed, unsteady } from './refusals.ts'
+import { holding } from './readiness.ts'
+import { blockedFor, compromised, notSafe, stillUsed, unsteady } from './refusals.ts'
 import type { RetirementCertificate } from './retirement/certificate.ts'
 import type { GateSurroundings, RetirementGate } from './retirement/retirement-gate.ts'
 
-/** What commands work with. */
-export interface CommandSurroundings
-  extends Pick<GateSurroundings, 'store' | 'state' | 'fleet' | 'runtime' | 'namespace'> {
+/** What commands about single KEKs work with. */
+export interface KekCommandSurroundings extends Pick<GateSurroundings, 'store' | 'state' | 'fleet'> {
   readonly keyring: KeyringReader
   readonly mayWrap: (kekId: string) => boolean
   readonly gate: RetirementGate
-  readonly trail: AuditTrail
-  readonly emit: EventListener
-  /** Lets this instance report what it has seen, so that nobody waits for its next heartbeat; never fails. */
-  readonly follow: (options: CallOptions) => Promise<void>
-}
-
-/** What an operator says with a command. */
-export interface CommandNotes {
-  /** Why; goes to the audit. */
-  readonly reason?: string
-  /** Who; goes to the audit. */
-  readonly actor?: string
-  /** Refuses the command when the keyring document is at another epoch by then. */
-  readonly expectedEpoch?: number
+  readonly runner: CommandRunner
 }
 
 /** What an operator takes upon himself with a retirement, each with the reason. */
@@ -53,24 +27,11 @@ export interface AcceptedRisks {
   readonly lossOfBackups?: string
 }
 
-/** One command on its way: what is told of it, and how to make store calls. */
-interface Command extends CommandNotes {
-  readonly action: AuditAction
-  readonly kekId: string | null
-  readonly next: () => CallOptions
-}
-
-/** How often a change is made again because another one came first. */
-const ATTEMPTS = 5
-
-/**
- * The changes of the keyring document that an operator asks for. Each is audited before and after, and is one conditional
- * write: of two commands at once the second one looks again.
- */
+/** What an operator commands about one KEK. */
 export class KekCommands {
-  readonly #with: CommandSurroundings
+  readonly #with: KekCommandSurroundings
 
-  constructor(surroundings: CommandSurroundings) {
+  constructor(surroundings: KekCommandSurroundings) {
     this.#with = surroundings
   }
 
@@ -92,8 +53,8 @@ export class KekCommands {
   /** @throws LifecycleError `ERR_TRANSITION_REFUSED` also while records are under the KEK: they could not be read. */
   suspend(kekId: string, notes: CommandNotes, next: () => CallOptions): Promise<number> {
     const command: Command = { ...notes, action: 'suspend', kekId, next }
-    return this.#change(command, async ({ document }) => {
-      const changed = moved(document, kekId, 'suspend', this.#now())
+    return this.#with.runner.change(command, async ({ document }) => {
+      const changed = moved(document, kekId, 'suspend', this.#with.runner.now())
       const records = (await this.#with.store.census(next())).get(kekId) ?? 0
       if (records > 0) throw stillUsed(kekId, records)
       return changed
@@ -103,7 +64,9 @@ export class KekCommands {
   /** @throws LifecycleError `ERR_KEK_UNKNOWN`, `ERR_TRANSITION_REFUSED`. */
   resume(kekId: string, notes: CommandNotes, next: () => CallOptions): Promise<number> {
     const command: Command = { ...notes, action: 'resume', kekId, next }
-    return this.#change(command, async ({ document }) => moved(document, kekId, 'resume', this.#now()))
+    return this.#with.runner.change(command, async ({ document }) =>
+      moved(document, kekId, 'resume', this.#with.runner.now()),
+    )
   }
 
   /** @throws LifecycleError `ERR_NOT_SAFE_TO_RETIRE` with the reasons of the gate. */
@@ -118,18 +81,18 @@ export class KekCommands {
       ...(accepted.minEpoch === undefined ? {} : { minEpoch: accepted.minEpoch }),
       ...(accepted.lossOfBackups === undefined ? {} : { acceptLossOfBackups: accepted.lossOfBackups }),
     }
-    return await this.#audited(command, {}, async () => {
+    return await this.#with.runner.audited(command, {}, async () => {
       for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
         const { certificate, snapshot } = await this.#with.gate.check(kekId, claims, next, (document) =>
-          this.#checkEpoch(document, notes),
+          this.#with.runner.checkEpoch(document, notes),
         )
-        const changed = moved(snapshot.document, kekId, 'retire', this.#now())
+        const changed = moved(snapshot.document, kekId, 'retire', this.#with.runner.now())
         const { verdict, reasons } = certificate
         const isAccepted = verdict === 'ADVISORY' && accepted.advisory !== undefined
         if (verdict !== 'SAFE' && !isAccepted) throw notSafe(kekId, certificate)
         // Only at the revision that was judged: whoever changed it since may have made it unsafe.
         if (await this.#with.state.replace(snapshot, changed, next())) {
-          this.#tell(command, changed)
+          this.#with.runner.tell(command, changed)
           const codes = reasons.map(({ code }) => code).join(' ')
           return { result: certificate, epoch: changed.epoch, details: { verdict, reasons: codes } }
         }
@@ -141,8 +104,8 @@ export class KekCommands {
   /** @throws LifecycleError `ERR_KEK_UNKNOWN`. */
   markCompromised(kekId: string, notes: CommandNotes, next: () => CallOptions): Promise<number> {
     const command: Command = { ...notes, action: 'mark_compromised', kekId, next }
-    return this.#change(command, async ({ document }) => {
-      const compromisedAt = knownKek(document, kekId).compromisedAt ?? this.#now()
+    return this.#with.runner.change(command, async ({ document }) => {
+      const compromisedAt = knownKek(document, kekId).compromisedAt ?? this.#with.runner.now()
       return noted(document, kekId, { compromisedAt })
     })
   }
@@ -158,7 +121,7 @@ export class KekCommands {
   ): Promise<number> {
     const { kekId, fingerprint } = sealed
     const command: Command = { ...notes, action: 'record_escrow', kekId, next }
-    return this.#change(command, async ({ document }) => {
+    return this.#with.runner.change(command, async ({ document }) => {
       const bound = knownKek(document, kekId).fingerprint
       if (bound !== fingerprint) {
         const why =
@@ -170,52 +133,7 @@ export class KekCommands {
           { reasons: [why] },
         )
       }
-      return noted(document, kekId, { escrowedAt: this.#now() })
-    })
-  }
-
-  /** Says that the store as it is now is the one to go on with: fences are made anew, above every epoch that is known. */
-  confirmStore(
-    notes: CommandNotes & { readonly minEpoch?: number },
-    next: () => CallOptions,
-  ): Promise<number> {
-    const command: Command = { ...notes, action: 'confirm_store', kekId: null, next }
-    return this.#change(
-      command,
-      async ({ document }) => {
-        const { incarnation } = await this.#with.store.identify(next())
-        const highest = await this.#highestEpoch(notes.minEpoch, next)
-        return confirmed(document, highest, { at: this.#now(), incarnation })
-      },
-      {},
-      () => this.#with.state.raiseRevision(next),
-    )
-  }
-
-  /**
-   * Makes the keyring document anew from what the records say.
-   *
-   * @throws LifecycleError `ERR_ADOPTION_REFUSED` with every reason; also where there is a document.
-   */
-  adopt(
-    asked: CommandNotes & { readonly currentKekId?: string; readonly minEpoch?: number },
-    next: () => CallOptions,
-  ): Promise<number> {
-    const { store, state, keyring, namespace } = this.#with
-    const kekId = asked.currentKekId ?? keyring.wishedKekId
-    const command: Command = { ...asked, action: 'adopt', kekId, next }
-    return this.#audited(command, {}, async () => {
-      if ((await state.refresh(next())) !== null) throw nothingLost()
-      const survey = await surveyRecords(store, next)
-      const chosen = chooseAdopted(survey, kekId, this.#with)
-      const epoch = (await this.#highestEpoch(asked.minEpoch, next)) + 1
-      const { incarnation } = await store.identify(next())
-      const document = adoptedDocument(namespace, { ...chosen, epoch }, { at: this.#now(), incarnation })
-      if (!(await state.replace(null, document, next()))) throw nothingLost()
-      await state.raiseRevision(next)
-      this.#tell(command, document)
-      const records = [...survey.keks.values()].reduce((sum, kek) => sum + kek.records, 0)
-      return { result: epoch, epoch, details: { records, damaged: survey.damaged } }
+      return noted(document, kekId, { escrowedAt: this.#with.runner.now() })
     })
   }
 
@@ -226,7 +144,7 @@ export class KekCommands {
     command: Command,
   ): Promise<number> {
     const { store, fleet } = this.#with
-    return this.#change(
+    return this.#with.runner.change(
       command,
       async ({ document }) => {
         if (by === 'reactivate') knownKek(document, kekId)
@@ -238,7 +156,7 @@ export class KekCommands {
         const reasons = obstructions(by, kek, document, live)
         if (reasons.length > 0) throw blockedFor(kekId, reasons)
         const { incarnation } = await store.identify(command.next())
-        return madeCurrent(document, kek, by, { at: this.#now(), incarnation })
+        return madeCurrent(document, kek, by, { at: this.#with.runner.now(), incarnation })
       },
       skippedDetails(skip),
     )
@@ -256,73 +174,6 @@ export class KekCommands {
     if (kek.suite === '0002' && !isTested(kek))
       throw blockedFor(kekId, ['It has not passed its self-test here.'])
     return kek
-  }
-
-  /** Makes one change of the document, again when another one came first. */
-  #change(
-    command: Command,
-    make: (snapshot: KeyringSnapshot) => Promise<KeyringDocument>,
-    details: Readonly<Record<string, string>> = {},
-    complete: () => Promise<void> = async () => {},
-  ): Promise<number> {
-    const { state } = this.#with
-    return this.#audited(command, details, async () => {
-      for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-        const snapshot = await state.refresh(command.next())
-        if (snapshot === null) throw new LifecycleError('ERR_KEYRING_STATE_LOST', STATE_LOST_MESSAGE)
-        this.#checkEpoch(snapshot.document, command)
-        const changed = await make(snapshot)
-        if (await state.replace(snapshot, changed, command.next())) {
-          await complete()
-          this.#tell(command, changed)
-          return { result: changed.epoch, epoch: changed.epoch }
-        }
-      }
-      throw unsteady()
-    })
-  }
-
-  #audited<T>(
-    { action, kekId, reason, actor, next }: Command,
-    details: AuditDetails,
-    work: () => Promise<{ readonly result: T } & AuditOutcome>,
-  ): Promise<T> {
-    const epoch = this.#with.state.snapshot?.document.epoch ?? null
-    const doWork = async (note: (outcome: AuditOutcome) => void): Promise<T> => {
-      const { result, ...outcome } = await work()
-      note(outcome)
-      await this.#with.follow({})
-      return result
-    }
-    return this.#with.trail.around(
-      { action, kekId, epoch, reason, actor, details },
-      'destructive',
-      doWork,
-      next(),
-    )
-  }
-
-  #checkEpoch({ epoch }: KeyringDocument, { expectedEpoch }: CommandNotes): void {
-    if (expectedEpoch === undefined || expectedEpoch === epoch) return
-    throw new LifecycleError(
-      'ERR_EPOCH_CHANGED',
-      `The keyring document is at epoch ${epoch} and not at ${expectedEpoch}. Look at it again, then repeat the command with ` +
-        'the epoch you saw. Nothing was changed.',
-    )
-  }
-
-  async #highestEpoch(minEpoch: number | undefined, next: () => CallOptions): Promise<number> {
-    // Silent ones, too: whoever is stopped may go on.
-    const seen = (await this.#with.fleet.all(next())).map(({ report }) => report.epochSeen)
-    return Math.max(minEpoch ?? 0, this.#with.state.highestEpoch, ...seen)
-  }
-
-  #tell({ action, kekId }: Command, { epoch }: KeyringDocument): void {
-    this.#with.emit({ type: 'keyring_changed', by: action, kekId, epoch })
-  }
-
-  #now(): string {
-    return timestamp(this.#with.runtime)
   }
 }
 

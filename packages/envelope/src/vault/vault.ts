@@ -5,13 +5,13 @@ import type { HeldKeyring } from '../keyring/held-keyring.ts'
 import { checkImportKeys } from '../keyring/import-keys.ts'
 import type { KeySource } from '../keyring/key-source.ts'
 import { type AuditSink, type AuditTrail, auditTrail } from '../lifecycle/audit.ts'
+import { CommandRunner } from '../lifecycle/command-runner.ts'
 import { Fleet, type FleetRole } from '../lifecycle/fleet.ts'
 import { KekCommands } from '../lifecycle/kek-commands.ts'
 import type { KeyWatch } from '../lifecycle/key-watch.ts'
-import { currentKekId, type KeyringDocument } from '../lifecycle/keyring-document.ts'
 import { KeyringState } from '../lifecycle/keyring-state.ts'
 import { Membership } from '../lifecycle/membership.ts'
-import { STATE_LOST_MESSAGE } from '../lifecycle/readiness.ts'
+import { RecoveryCommands } from '../lifecycle/recovery-commands.ts'
 import { KeyReload, type ReloadResult } from '../lifecycle/reload.ts'
 import type { DeclaredSource } from '../lifecycle/retirement/declared-source.ts'
 import { RetirementGate } from '../lifecycle/retirement/retirement-gate.ts'
@@ -45,6 +45,7 @@ import type {
   VaultStatus,
   VaultView,
 } from './secret-vault.ts'
+import { startRotation } from './start-rotation.ts'
 import { vaultStatus } from './status.ts'
 import type { AdoptOptions, ConfirmStoreOptions, KekCommandResult, VaultKeks } from './vault-keks.ts'
 
@@ -76,7 +77,7 @@ export class Vault implements SecretVault {
   readonly #state: KeyringState
   readonly #membership: Membership
   readonly #trail: AuditTrail
-  readonly #commands: KekCommands
+  readonly #recovery: RecoveryCommands
   readonly #reload: KeyReload
   readonly #log: OperationLog
   readonly #engine: RotationEngine
@@ -104,12 +105,9 @@ export class Vault implements SecretVault {
       declared: parts.declaredSources,
       newestOperation: async (options) => (await this.#log.newest(options))?.operation ?? null,
     })
-    this.#commands = new KekCommands({
-      ...domain,
-      gate,
-      follow: (options) => this.#membership.follow(options),
-    })
-    this.keks = bindKeks(gate, this.#commands, this.#run)
+    const runner = new CommandRunner({ ...domain, follow: (options) => this.#membership.follow(options) })
+    this.keks = bindKeks(gate, new KekCommands({ ...domain, gate, runner }), this.#run)
+    this.#recovery = new RecoveryCommands({ ...domain, runner })
     this.#membership = new Membership({
       ...domain,
       onBeat: () => {
@@ -213,38 +211,14 @@ export class Vault implements SecretVault {
   }
 
   rotate(options: RotateOptions = {}): Promise<RotateResult> {
-    return this.#call(async () => {
-      const { ratePerSecond = null } = options
-      if (ratePerSecond !== null && !(Number.isFinite(ratePerSecond) && ratePerSecond > 0)) {
-        throw new TypeError('ratePerSecond is a positive number.')
-      }
-      const deadline = new Deadline(this.#parts.runtime, options)
-      const snapshot = await this.#state.refresh(deadline.next())
-      if (snapshot === null) throw new LifecycleError('ERR_KEYRING_STATE_LOST', STATE_LOST_MESSAGE)
-      checkAcknowledged(snapshot.document, options.acknowledgeCompromised === true)
-      const { pending, verdict } = await this.#membership.survey(deadline.next())
-      if (verdict.kind === 'blocked') {
-        const message = `The KEK this instance wishes does not become current. ${verdict.reasons.join(' ')}`
-        throw new LifecycleError('ERR_PROMOTION_BLOCKED', message, { reasons: verdict.reasons })
-      }
-      const target = pending?.kekId ?? currentKekId(snapshot.document)
-      const draft = this.#engine.draft(target, ratePerSecond, pending?.waitingFor ?? [])
-      const { reason, actor } = options
-      const entry = {
-        action: 'rotate',
-        kekId: target,
-        epoch: snapshot.document.epoch,
-        reason,
-        actor,
-      } as const
-      const active = await this.#trail.around(entry, 'routine', async (note) => {
-        const begun = await this.#log.begin(draft, deadline.next())
-        note({ details: { operationId: begun.id, started: begun.id === draft.id } })
-        return begun
-      })
-      this.#engine.wake()
-      return { id: active.id, started: active.id === draft.id, waitingFor: active.waitingFor }
-    })
+    const parts = {
+      state: this.#state,
+      membership: this.#membership,
+      log: this.#log,
+      engine: this.#engine,
+      trail: this.#trail,
+    }
+    return this.#run(options, (next) => startRotation(parts, options, next))
   }
 
   rotation(operationId: string, options: CallOptions = {}): Promise<RotationOperation | null> {
@@ -281,14 +255,14 @@ export class Vault implements SecretVault {
   adopt(options: AdoptOptions = {}): Promise<KekCommandResult> {
     return this.#run(options, async (next) => {
       checkEpoch('minEpoch', options.minEpoch)
-      return { epoch: await this.#commands.adopt(options, next) }
+      return { epoch: await this.#recovery.adopt(options, next) }
     })
   }
 
   confirmStore(options: ConfirmStoreOptions = {}): Promise<KekCommandResult> {
     return this.#run(options, async (next) => {
       checkEpoch('minEpoch', options.minEpoch)
-      return { epoch: await this.#commands.confirmStore(options, next) }
+      return { epoch: await this.#recovery.confirmStore(options, next) }
     })
   }
 
@@ -357,18 +331,4 @@ export class Vault implements SecretVault {
       // Telemetry never stops the work.
     }
   }
-}
-
-/** Re-wrapping is no answer to a KEK that others know; who asks for it must know that. */
-function checkAcknowledged({ keks }: KeyringDocument, isAcknowledged: boolean): void {
-  const known = Object.entries(keks).filter(
-    ([, kek]) => kek.compromisedAt !== null && kek.state !== 'retired',
-  )
-  if (isAcknowledged || known.length === 0) return
-  const ids = known.map(([id]) => `"${id}"`).join(', ')
-  throw new LifecycleError(
-    'ERR_KEK_COMPROMISED',
-    `KEK ${ids} is marked compromised. Re-wrapping makes no secret under it secret again: replace the credentials, then rotate ` +
-      'with acknowledgeCompromised.',
-  )
 }
