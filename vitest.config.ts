@@ -1,4 +1,6 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { SlowFirst } from './test/slow-first.ts'
 
 // Packages are read from their sources. Adding "module" here would pick builds of dependencies that Node never runs.
 const conditions = ['@talos/source', 'node']
@@ -11,6 +13,9 @@ export default defineConfig({
     environment: 'node',
     // Two cores and several servers: a test that takes a second alone takes more in company.
     testTimeout: 30_000,
+    // Most of the long tests wait for servers: two at a time, however few cores there are.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
+    sequence: { sequencer: SlowFirst },
     globalSetup: ['test/services/global-setup.ts'],
     coverage: {
       provider: 'v8',

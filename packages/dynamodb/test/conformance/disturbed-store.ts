@@ -11,8 +11,17 @@ const FAULTS = [
   ...(['ThrottlingException', 'ProvisionedThroughputExceededException', 'RequestLimitExceeded'] as const),
 ]
 
-/** What the emulator never does by itself: a part of all requests is refused. */
-describe.each([0.1, 0.5])('the DynamoDB store where a share of %f of all requests is refused', (rate) => {
+/**
+ * Declares the kit on DynamoDB as the emulator never is by itself: a part of all requests is refused.
+ *
+ * @param rate - The share that is.
+ */
+export function describeDisturbedStore(rate: number): void {
+  describe(`the DynamoDB store where a share of ${rate} of all requests is refused`, () =>
+    checkDisturbed(rate))
+}
+
+function checkDisturbed(rate: number): void {
   let url = ''
   let proxy: DynamodbProxy
   beforeAll(async () => {
@@ -50,4 +59,4 @@ describe.each([0.1, 0.5])('the DynamoDB store where a share of %f of all request
   ] as const
 
   test.for(conformanceChecks(open, { without }))('$name', { timeout: 300_000 }, ({ run }) => run())
-})
+}

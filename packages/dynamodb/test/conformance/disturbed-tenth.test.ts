@@ -1,0 +1,3 @@
+import { describeDisturbedStore } from './disturbed-store.ts'
+
+describeDisturbedStore(0.1)
