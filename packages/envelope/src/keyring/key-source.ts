@@ -19,12 +19,11 @@ export interface KeySource {
 
   /**
    * Notices when `load()` may give something else than before. Optional: a vault of a source without it is told by
-   * `vault.reload()`.
+   * `vault.reload()`. Throws where it cannot watch; the vault then says so in `status().notices`.
    *
    * @param onChange - To be called after a change, once things are quiet: what is written in several steps is not to be
    * loaded half-way. May be called without a change, too. Loads what there is then; does not throw.
    * @returns The watch. It keeps no process alive.
-   * @throws Error of any kind where it cannot watch. The vault then says in `status().notices` that it does not watch.
    */
   watch?(onChange: () => void): {
     /** Ends the watch: nothing is called from here on. */
