@@ -54,7 +54,8 @@ async function refused(
 }
 
 function damage(scene: Scene, sql: string): void {
-  const database = new DatabaseSync(scene.database)
+  // The gateway writes its heartbeats meanwhile.
+  const database = new DatabaseSync(scene.database, { timeout: 10_000 })
   expect(database.prepare(sql).run().changes).toBe(1)
   database.close()
 }
