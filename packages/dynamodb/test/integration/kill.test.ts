@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { beforeAll, expect, test } from 'vitest'
 import { START_TIMEOUT_MS } from '../../../../test/services/dynamodb-local.ts'
 import { service } from '../../../../test/services/service.ts'
+import { creating } from '../../../../test/stored-secrets.ts'
 import { GUARDS, shardOf } from '../../src/layout.ts'
-import { creating } from '../records.ts'
 import { type Item, type Table, tableAt } from '../table.ts'
 
 const PROGRAM = fileURLToPath(new URL('fence-process.ts', import.meta.url))

@@ -11,8 +11,8 @@ import {
 import { START_TIMEOUT_MS } from '../../../../test/services/dynamodb-local.ts'
 import { freePort } from '../../../../test/services/programs.ts'
 import { service } from '../../../../test/services/service.ts'
+import { creating, filled, rewrapping, secretOf } from '../../../../test/stored-secrets.ts'
 import { LOCAL } from '../local.ts'
-import { creating, filled, rewrapping, secretOf } from '../records.ts'
 import { type Table, tableAt } from '../table.ts'
 
 let url = ''

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { openDynamodbProxy } from '../../../../test/proxies/dynamodb-proxy.ts'
 import { START_TIMEOUT_MS } from '../../../../test/services/dynamodb-local.ts'
 import { service } from '../../../../test/services/service.ts'
-import { creating, filled, rewrapping, secretOf } from '../records.ts'
+import { creating, filled, rewrapping, secretOf } from '../../../../test/stored-secrets.ts'
 import { type Item, type Table, tableAt } from '../table.ts'
 
 let url = ''

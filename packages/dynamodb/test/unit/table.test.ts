@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { openDynamodbProxy } from '../../../../test/proxies/dynamodb-proxy.ts'
 import { START_TIMEOUT_MS } from '../../../../test/services/dynamodb-local.ts'
 import { service } from '../../../../test/services/service.ts'
-import { creating, rewrapping, secretOf } from '../records.ts'
+import { creating, rewrapping, secretOf } from '../../../../test/stored-secrets.ts'
 import { Table, tableAt } from '../table.ts'
 
 const PAGE = readFileSync(new URL('../../../../docs/stores/dynamodb.md', import.meta.url), 'utf8')

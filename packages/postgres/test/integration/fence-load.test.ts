@@ -2,8 +2,8 @@ import type { PoolClient } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { PostgresServer } from '../../../../test/services/postgres-server.ts'
 import { npmPostgres } from '../../../../test/services/programs.ts'
+import { creating, filled, until } from '../../../../test/stored-secrets.ts'
 import { type Database, database } from '../database.ts'
-import { creating, filled, until } from '../records.ts'
 
 /** A server of its own: whether a write makes a multixact can only be told where nobody else writes. */
 let server: PostgresServer

@@ -1,8 +1,8 @@
 import type { Pool } from 'pg'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type ServiceName, service } from '../../../../test/services/service.ts'
+import { creating, filled, rewrapping, until } from '../../../../test/stored-secrets.ts'
 import { type Database, database } from '../database.ts'
-import { creating, filled, rewrapping, until } from '../records.ts'
 
 const ISOLATION = ['READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'] as const
 

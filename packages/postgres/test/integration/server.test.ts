@@ -8,8 +8,8 @@ import { Pool, type PoolClient } from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { PostgresServer } from '../../../../test/services/postgres-server.ts'
 import { debianPostgres } from '../../../../test/services/programs.ts'
+import { creating, filled, rewrapping, until } from '../../../../test/stored-secrets.ts'
 import { database } from '../database.ts'
-import { creating, filled, rewrapping, until } from '../records.ts'
 
 /** A server of its own, which these tests crash and copy. */
 let server: PostgresServer

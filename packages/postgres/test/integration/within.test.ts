@@ -1,8 +1,8 @@
 import type { PoolClient } from 'pg'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type ServiceName, service } from '../../../../test/services/service.ts'
+import { creating, filled, rewrapping, secretOf, until } from '../../../../test/stored-secrets.ts'
 import { database } from '../database.ts'
-import { creating, filled, rewrapping, secretOf, until } from '../records.ts'
 
 const SERVERS: readonly ServiceName[] = ['postgres-18', 'pgbouncer']
 const ROLL_BACK = {

@@ -7,8 +7,8 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { ROLE_WITH_PASSWORD } from '../../../../test/services/postgres-server.ts'
 import { freePort } from '../../../../test/services/programs.ts'
 import { service } from '../../../../test/services/service.ts'
+import { creating, filled, rewrapping, secretOf, until } from '../../../../test/stored-secrets.ts'
 import { type Database, database } from '../database.ts'
-import { creating, filled, rewrapping, secretOf, until } from '../records.ts'
 
 let url = ''
 beforeAll(async () => {

@@ -2,8 +2,8 @@ import { grantSql, guardTriggerSql, migrationSql, postgresStore } from '@talos/e
 import { Pool } from 'pg'
 import { beforeAll, expect, test } from 'vitest'
 import { service } from '../../../../test/services/service.ts'
+import { creating, filled } from '../../../../test/stored-secrets.ts'
 import { type Database, database } from '../database.ts'
-import { creating, filled } from '../records.ts'
 
 let url = ''
 let pooler = ''

@@ -2,8 +2,8 @@ import { redisStore } from '@talos/envelope-redis'
 import { Redis } from 'ioredis'
 import { beforeAll, expect, test } from 'vitest'
 import { service } from '../../../../test/services/service.ts'
+import { creating, filled, rewrapping } from '../../../../test/stored-secrets.ts'
 import { clients, newPrefix } from '../clients.ts'
-import { creating, filled, rewrapping } from '../records.ts'
 
 let port = 0
 beforeAll(async () => {

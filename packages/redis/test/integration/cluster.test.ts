@@ -1,8 +1,8 @@
 import { redisStore } from '@talos/envelope-redis'
 import { expect, onTestFinished, test } from 'vitest'
 import { RedisCluster, RedisServer } from '../../../../test/services/redis-server.ts'
+import { filled, rewrapping, until } from '../../../../test/stored-secrets.ts'
 import { clients } from '../clients.ts'
-import { filled, rewrapping, until } from '../records.ts'
 import { SlotMover } from '../slot-mover.ts'
 
 test('a Cluster keeps the incarnation when a slot is moved, and not when a replica takes over', async () => {

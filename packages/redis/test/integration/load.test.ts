@@ -1,8 +1,8 @@
 import { redisStore } from '@talos/envelope-redis'
 import { expect, onTestFinished, test } from 'vitest'
 import { RedisServer } from '../../../../test/services/redis-server.ts'
+import { creating, filled, rewrapping } from '../../../../test/stored-secrets.ts'
 import { clients } from '../clients.ts'
-import { creating, filled, rewrapping } from '../records.ts'
 
 /** A script that is given 5 ms may take a little longer for its last step, and for a processor that it has to share. */
 const BOUND_MS = 20

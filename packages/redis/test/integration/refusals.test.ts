@@ -4,8 +4,8 @@ import type { Redis } from 'ioredis'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { RedisServer } from '../../../../test/services/redis-server.ts'
 import { service } from '../../../../test/services/service.ts'
+import { creating, filled, rewrapping, until } from '../../../../test/stored-secrets.ts'
 import { clients, newPrefix } from '../clients.ts'
-import { creating, filled, rewrapping, until } from '../records.ts'
 
 let port = 0
 beforeAll(async () => {

@@ -1,8 +1,8 @@
 import { redisStore } from '@talos/envelope-redis'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { RedisServer } from '../../../../test/services/redis-server.ts'
+import { creating, filled, rewrapping, until } from '../../../../test/stored-secrets.ts'
 import { clients, newPrefix } from '../clients.ts'
-import { creating, filled, rewrapping, until } from '../records.ts'
 
 /** A server of its own, which these tests crash. */
 let server: RedisServer
