@@ -58,9 +58,11 @@ export function chooseAdopted(
   )
   const current = keyring.get(currentKekId)
   if (current === undefined)
-    reasons.push(`KEK "${currentKekId}" is not loaded here, so it cannot be current.`)
+    reasons.push(
+      `KEK "${currentKekId}" is not loaded here, so it cannot be current. Add it to the key source.`,
+    )
   else if (!mayWrap(currentKekId))
-    reasons.push(`KEK "${currentKekId}" may only unwrap here, so it cannot be current.`)
+    reasons.push(`KEK "${currentKekId}" may only unwrap here, so it cannot be current. Name another one.`)
   for (const { id, fingerprint, suite } of survey.keks.values()) {
     const held = keyring.get(id)
     if (held !== undefined && (held.fingerprint !== fingerprint || held.suite !== suite)) {

@@ -167,12 +167,20 @@ export class KekCommands {
     const { keyring, mayWrap } = this.#with
     const kek = keyring.get(kekId)
     const held = holding(keyring, document, kekId)
-    if (kek === undefined || held === 'missing') throw blockedFor(kekId, ['It is not loaded here.'])
+    if (kek === undefined || held === 'missing')
+      throw blockedFor(kekId, ['It is not loaded here. Add it to the key source of this instance.'])
     if (held === 'other_bytes')
-      throw blockedFor(kekId, ['It is loaded here with other bytes than the bound ones.'])
-    if (!mayWrap(kekId)) throw blockedFor(kekId, ['It may only unwrap here.'])
+      throw blockedFor(kekId, [
+        'It is loaded here with other bytes than the bound ones. Give the key source those of its fingerprint.',
+      ])
+    if (!mayWrap(kekId))
+      throw blockedFor(kekId, [
+        'It may only unwrap here. Take it off the list of the key source; where import was given its bytes, take a new KEK.',
+      ])
     if (kek.suite === '0002' && !isTested(kek))
-      throw blockedFor(kekId, ['It has not passed its self-test here.'])
+      throw blockedFor(kekId, [
+        'It has not passed its self-test here. See that this instance reaches its key provider and may use the key.',
+      ])
     return kek
   }
 }
