@@ -21,6 +21,8 @@ const BUDGETS = {
   '@talos/envelope-conformance': { codeAndTypes: 24 },
   '@talos/envelope-dynamodb': { codeAndTypes: 24 },
   '@talos/envelope-express': { codeAndTypes: 24 },
+  '@talos/envelope-otel': { codeAndTypes: 16 },
+  '@talos/envelope-pg-boss': { codeAndTypes: 16 },
   '@talos/envelope-postgres': { codeAndTypes: 24 },
   '@talos/envelope-redis': { codeAndTypes: 24 },
   '@talos/envelope-sqlite': { codeAndTypes: 16 },

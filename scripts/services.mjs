@@ -15,6 +15,7 @@ const PACKAGES = {
   'redis-server': '/usr/bin/redis-server',
   'mariadb-server': '/usr/sbin/mariadbd',
   'openjdk-17-jre-headless': '/usr/bin/java',
+  chromium: '/usr/bin/chromium',
   curl: '/usr/bin/curl',
   openssl: '/usr/bin/openssl',
 }
