@@ -72,6 +72,7 @@ export type {
   RotationStatus,
   RotationTotals,
 } from './rotation/operation.ts'
+export type { RotationRunner, ShardJob, ShardOutcome, ShardWork } from './rotation/runner.ts'
 export type { Runtime, Timer } from './runtime.ts'
 export { checkChanges, checkDocument, checkNames, pageLimit, STORE_LIMITS } from './store/limits.ts'
 export type { Disorder, MemoryStoreOptions } from './store/memory-store.ts'
@@ -123,3 +124,4 @@ export type {
   RetireOptions,
   VaultKeks,
 } from './vault/vault-keks.ts'
+export type { VaultRotations } from './vault/vault-rotations.ts'

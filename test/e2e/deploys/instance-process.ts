@@ -125,7 +125,7 @@ const answers: Answers = {
   },
   rotate: () => vault.rotate(),
   async rotation(id) {
-    const operation = await vault.rotation(id)
+    const operation = await vault.rotations.get(id)
     if (operation === null) throw new Error('no such operation')
     const { status, totals, waitingFor } = operation
     return { status, rewrapped: totals.rewrapped, failed: totals.failed, waitingFor }

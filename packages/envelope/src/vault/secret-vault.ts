@@ -5,10 +5,10 @@ import type { WaitingFor } from '../lifecycle/promote.ts'
 import type { ReadinessReason } from '../lifecycle/readiness.ts'
 import type { ReloadResult } from '../lifecycle/reload.ts'
 import type { AuditPage } from '../lifecycle/store-audit.ts'
-import type { RotationFailure, RotationOperation } from '../rotation/operation.ts'
 import type { CallOptions, Page, SecretStore } from '../store/secret-store.ts'
 import type { Secret } from './secret.ts'
 import type { AdoptOptions, ConfirmStoreOptions, KekCommandResult, VaultKeks } from './vault-keks.ts'
+import type { VaultRotations } from './vault-rotations.ts'
 
 /** The caller's pairs of the encryption context: at most 14, and neither `namespace` nor `name`. */
 export type CallerContext = Readonly<Record<string, string>>
@@ -298,11 +298,8 @@ export interface SecretVault extends AsyncDisposable {
    */
   rotate(options?: RotateOptions): Promise<RotateResult>
 
-  /** Reads an operation; `null` for an unknown id. */
-  rotation(operationId: string, options?: CallOptions): Promise<RotationOperation | null>
-
-  /** Lists the records an operation could not re-wrap. */
-  rotationFailures(operationId: string, options?: CallOptions): AsyncIterable<RotationFailure>
+  /** The rotations of this keyring domain: what they have done, and what an operator can ask of them. */
+  readonly rotations: VaultRotations
 
   /** Looks at the store and says whether this instance is ready, what is pending, and counts records per KEK. */
   status(options?: CallOptions): Promise<VaultStatus>

@@ -16,7 +16,6 @@ import { KeyReload, type ReloadResult } from '../lifecycle/reload.ts'
 import type { DeclaredSource } from '../lifecycle/retirement/declared-source.ts'
 import { RetirementGate } from '../lifecycle/retirement/retirement-gate.ts'
 import { type AuditPage, StoreAudit } from '../lifecycle/store-audit.ts'
-import type { RotationFailure, RotationOperation } from '../rotation/operation.ts'
 import { OperationLog } from '../rotation/operation-log.ts'
 import { RotationEngine } from '../rotation/rotation-engine.ts'
 import { type Runtime, uuidV7 } from '../runtime.ts'
@@ -48,6 +47,7 @@ import type {
 import { startRotation } from './start-rotation.ts'
 import { vaultStatus } from './status.ts'
 import type { AdoptOptions, ConfirmStoreOptions, KekCommandResult, VaultKeks } from './vault-keks.ts'
+import type { VaultRotations } from './vault-rotations.ts'
 
 /** What a vault is made of, checked. */
 export interface VaultParts {
@@ -73,6 +73,7 @@ export class Vault implements SecretVault {
   readonly namespace: string
   readonly instanceId: string
   readonly keks: VaultKeks
+  readonly rotations: VaultRotations
   readonly #parts: VaultParts
   readonly #state: KeyringState
   readonly #membership: Membership
@@ -135,6 +136,10 @@ export class Vault implements SecretVault {
       othersHold: (kekIds) => this.#membership.othersHold(kekIds, {}),
     })
     this.#records = new Records({ ...parts, state: this.#state, keys })
+    this.rotations = {
+      get: (operationId, options) => this.#run(options, (next) => this.#log.find(operationId, next())),
+      failures: (operationId, options = {}) => this.#log.failures(operationId, options),
+    }
   }
 
   get ready(): boolean {
@@ -219,15 +224,6 @@ export class Vault implements SecretVault {
       trail: this.#trail,
     }
     return this.#run(options, (next) => startRotation(parts, options, next))
-  }
-
-  rotation(operationId: string, options: CallOptions = {}): Promise<RotationOperation | null> {
-    return this.#call(() => this.#log.find(operationId, new Deadline(this.#parts.runtime, options).next()))
-  }
-
-  async *rotationFailures(operationId: string, options: CallOptions = {}): AsyncGenerator<RotationFailure> {
-    this.#assertOpen()
-    yield* this.#log.failures(operationId, options)
   }
 
   status(options: CallOptions = {}): Promise<VaultStatus> {

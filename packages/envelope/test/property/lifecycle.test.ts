@@ -128,10 +128,10 @@ async function play(seed: number): Promise<{ kills: number; puts: number; promot
   expect((await last.status()).currentKekId, `promotion after the roll-out (seed ${seed})`).toBe('v2')
   const rotateToEnd = async (): Promise<RotationOperation | null> => {
     const { id } = await last.rotate()
-    for (let step = 0; step < 60 && (await last.rotation(id))?.status === 'running'; step += 1) {
+    for (let step = 0; step < 60 && (await last.rotations.get(id))?.status === 'running'; step += 1) {
       await clock.advance(2_000)
     }
-    return await last.rotation(id)
+    return await last.rotations.get(id)
   }
   // An operation that was begun towards v1 in the old days ends by saying that v1 is no longer current.
   const first = await rotateToEnd()

@@ -76,7 +76,7 @@ export async function finished(
   id: string,
 ): Promise<RotationOperation> {
   for (let step = 0; step < 400; step += 1) {
-    const operation = await vault.rotation(id)
+    const operation = await vault.rotations.get(id)
     if (operation !== null && operation.status !== 'running') return operation
     await domain.clock.advance(500)
   }

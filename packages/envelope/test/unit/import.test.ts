@@ -278,7 +278,7 @@ describe('a KEK with the bytes of an import key', () => {
     expect((await vault.get(NAME))?.kekId).toBe('v2')
     const { id } = await vault.rotate()
     await domain.clock.advance(5000)
-    expect(await vault.rotation(id)).toMatchObject({ status: 'completed' })
+    expect(await vault.rotations.get(id)).toMatchObject({ status: 'completed' })
     expect(await wrapOf(domain.store, 'old')).toMatch(/^talos:v2:v2:/)
   })
 
@@ -316,7 +316,7 @@ describe('a KEK with the bytes of an import key', () => {
     expect(importer.ready).toBe(false)
     const { id } = await importer.rotate()
     await domain.clock.advance(6000)
-    expect(await wisher.rotation(id)).toMatchObject({ status: 'completed' })
+    expect(await wisher.rotations.get(id)).toMatchObject({ status: 'completed' })
     expect(await wisher.put(NAME, 'y')).toEqual({ outcome: 'created', version: 1 })
   })
 })

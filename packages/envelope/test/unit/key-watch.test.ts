@@ -258,7 +258,7 @@ describe('a vault on a directory of KEKs', () => {
     mountSecret({ v1: K1, v2: K2, '.current': 'v2' }, 'b')
     await until(() => events.some((event) => event.type === 'promoted' && event.kekId === 'v2'))
     const { id } = await vault.rotate()
-    await vi.waitFor(async () => expect((await vault.rotation(id))?.status).toBe('completed'), {
+    await vi.waitFor(async () => expect((await vault.rotations.get(id))?.status).toBe('completed'), {
       timeout: 10_000,
     })
     unlinkSync(join(folder, 'v1'))

@@ -134,13 +134,13 @@ describe('calls in flight', () => {
     const { id } = await vault.rotate({ ratePerSecond: 100 })
     const sets = [keys('v2', { v1: V1, v2: V2, v3: V3 }), BOTH_WISH_V2]
     let reloads = 0
-    const held = { at: await vault.rotation(id) }
+    const held = { at: await vault.rotations.get(id) }
     while (held.at?.status === 'running') {
       source.now = sets[reloads % 2] ?? BOTH_WISH_V2
       await vault.reload()
       reloads += 1
       await domain.clock.advance(500)
-      held.at = await vault.rotation(id)
+      held.at = await vault.rotations.get(id)
     }
     expect(held.at).toMatchObject({ status: 'completed', totals: { rewrapped: 600, failed: 0 } })
     expect(reloads).toBeGreaterThan(5)

@@ -43,7 +43,7 @@ async function seed(count: number): Promise<void> {
 async function ended(vault: SecretVault, id: string): Promise<RotationOperation> {
   return await vi.waitFor(
     async () => {
-      const operation = await vault.rotation(id)
+      const operation = await vault.rotations.get(id)
       if (operation === null || operation.status === 'running') throw new Error('still running')
       return operation
     },
@@ -179,7 +179,7 @@ describe('a rotation', () => {
       // Three times the lease: without saves meanwhile the rival would have taken the operation over.
       const waiting = await vi.waitFor(
         async () => {
-          const operation = await rival.rotation(id)
+          const operation = await rival.rotations.get(id)
           const { updatedAt = '', startedAt = '' } = operation ?? {}
           expect(Date.parse(updatedAt) - Date.parse(startedAt)).toBeGreaterThan(1_800)
           return operation
@@ -245,7 +245,7 @@ describe('a rotation', () => {
     const operation = await ended(vault, id)
     expect(operation).toMatchObject({ status: 'failed', totals: { rewrapped: 3, failed: 1 } })
     const failures: unknown[] = []
-    for await (const failure of vault.rotationFailures(id)) failures.push(failure)
+    for await (const failure of vault.rotations.failures(id)) failures.push(failure)
     expect(failures).toEqual([{ name: 'b', reason: 'wrap_corrupt', kekId: 'kms1' }])
   })
 
@@ -263,7 +263,7 @@ describe('a rotation', () => {
     expect(performance.now() - startedAt).toBeLessThan(2_000)
     kms.disturb = () => null
     const next = await vaultOn(wishes('kms1'))
-    expect((await next.rotation(id))?.status).toMatch(/running|completed/)
+    expect((await next.rotations.get(id))?.status).toMatch(/running|completed/)
     expect(await ended(next, id)).toMatchObject({ status: 'completed', totals: { rewrapped: 30, failed: 0 } })
   })
 })

@@ -60,7 +60,7 @@ async function expectAllReadable(vault: SecretVault, count: number): Promise<voi
 
 async function failuresOf(vault: SecretVault, id: string): Promise<RotationFailure[]> {
   const failures: RotationFailure[] = []
-  for await (const failure of vault.rotationFailures(id)) failures.push(failure)
+  for await (const failure of vault.rotations.failures(id)) failures.push(failure)
   return failures.sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
@@ -117,9 +117,9 @@ describe('a rotation', () => {
     expect(second.started).toBe(true)
     expect(second.id > first.id).toBe(true)
     expect((await finished(domain, vault, second.id)).status).toBe('completed')
-    expect((await vault.rotation(first.id))?.status).toBe('completed')
-    expect(await vault.rotation('01a2061b-8987-70aa-a721-481657fa21cc')).toBeNull()
-    expect(await vault.rotation('../keyring')).toBeNull()
+    expect((await vault.rotations.get(first.id))?.status).toBe('completed')
+    expect(await vault.rotations.get('01a2061b-8987-70aa-a721-481657fa21cc')).toBeNull()
+    expect(await vault.rotations.get('../keyring')).toBeNull()
   })
 
   test('F2: of 40 parallel starts in 4 processes one begins, the others get its id', async () => {
@@ -140,7 +140,7 @@ describe('a rotation', () => {
     const seen: number[] = []
     for (let second = 0; second < 4; second += 1) {
       await domain.clock.advance(1_000)
-      seen.push((await vault.rotation(id))?.totals.rewrapped ?? 0)
+      seen.push((await vault.rotations.get(id))?.totals.rewrapped ?? 0)
     }
     for (const [second, count] of seen.entries()) {
       expect(count).toBeGreaterThanOrEqual(second * 100)
@@ -156,7 +156,7 @@ describe('a rotation', () => {
     const { id } = await vault.rotate({ ratePerSecond: 0.05 })
     for (let step = 0; step < 8; step += 1) {
       await domain.clock.advance(5_000)
-      const operation = await vault.rotation(id)
+      const operation = await vault.rotations.get(id)
       if (operation?.status === 'running') expect(operation.worker).toBe(vault.instanceId)
     }
     expect((await finished(domain, vault, id)).totals.rewrapped).toBe(3)
@@ -236,7 +236,7 @@ describe('a promotion that is pending', () => {
     const { id, started } = await next.rotate()
     expect(started).toBe(true)
     await domain.clock.advance(30_000)
-    const waiting = await next.rotation(id)
+    const waiting = await next.rotations.get(id)
     expect(waiting).toMatchObject({ status: 'running', targetKekId: 'v2', totals: { scanned: 0 } })
     expect(waiting?.waitingFor).toMatchObject([{ process: 'old/1', reason: 'kek_missing' }])
     expect((await next.status()).staleCounts).toEqual({ v1: 20 })
@@ -252,9 +252,9 @@ describe('a promotion that is pending', () => {
     const old = kept(await domain.open(ONLY_V1, { process: 'old/1' }))
     kept(await domain.open(BOTH_WISH_V2, { process: 'new/2' }))
     const { id } = await old.rotate()
-    expect(await old.rotation(id)).toMatchObject({ status: 'running', targetKekId: 'v2' })
+    expect(await old.rotations.get(id)).toMatchObject({ status: 'running', targetKekId: 'v2' })
     await domain.clock.advance(20_000)
-    expect(await old.rotation(id)).toMatchObject({ status: 'running' })
+    expect(await old.rotations.get(id)).toMatchObject({ status: 'running' })
   })
 
   test('an operation whose KEK nobody wishes any more ends with the reason instead of waiting for ever', async () => {
@@ -368,7 +368,7 @@ describe('faults and restarts', () => {
     const { id } = await vault.rotate({ ratePerSecond: 400 })
     outage = 12
     await domain.clock.advance(60_000)
-    const operation = await vault.rotation(id)
+    const operation = await vault.rotations.get(id)
     expect(operation).toMatchObject({
       status: 'completed',
       totals: { scanned: 600, rewrapped: 600, failed: 0 },
@@ -409,7 +409,7 @@ describe('faults and restarts', () => {
     await first.close()
     const second = kept(await domain.open(BOTH_WISH_V2))
     await domain.clock.settle()
-    const resumed = await second.rotation(id)
+    const resumed = await second.rotations.get(id)
     expect(resumed).toMatchObject({ status: 'running', worker: second.instanceId })
     const done = resumed?.totals.rewrapped ?? 0
     expect(done).toBeGreaterThan(0)
@@ -428,17 +428,17 @@ describe('faults and restarts', () => {
     const last = kept(await domain.open(BOTH_WISH_V2))
     const { id } = await closed.rotate({ ratePerSecond: 4 })
     await domain.clock.advance(1_000)
-    expect((await last.rotation(id))?.worker).toBe(closed.instanceId)
+    expect((await last.rotations.get(id))?.worker).toBe(closed.instanceId)
     await closed.close()
     await domain.clock.advance(5_000)
-    const second = (await last.rotation(id))?.worker
+    const second = (await last.rotations.get(id))?.worker
     expect([killed.instanceId, last.instanceId]).toContain(second)
     if (second === last.instanceId) return
     process.kill()
     await domain.clock.advance(14_000)
-    expect((await last.rotation(id))?.worker).toBe(killed.instanceId)
+    expect((await last.rotations.get(id))?.worker).toBe(killed.instanceId)
     await domain.clock.advance(6_500)
-    expect((await last.rotation(id))?.worker).toBe(last.instanceId)
+    expect((await last.rotations.get(id))?.worker).toBe(last.instanceId)
   })
 
   test('F1, W1, W4, W7: killed before and after every store call of a rotation, it is finished by the next process', async () => {
@@ -483,7 +483,7 @@ describe('faults and restarts', () => {
     if (document === null) throw new Error('no operation')
     await domain.store.writeDocument('rotation', document.revision, null)
     await domain.clock.advance(5_000)
-    expect(await vault.rotation(id)).toBeNull()
+    expect(await vault.rotations.get(id)).toBeNull()
     const next = await vault.rotate()
     expect(next.started).toBe(true)
     expect((await finished(domain, vault, next.id)).status).toBe('completed')
@@ -497,7 +497,7 @@ describe('faults and restarts', () => {
     let last: RotationTotals | null = null
     for (let step = 0; step < 12; step += 1) {
       await domain.clock.advance(250)
-      const operation = await vault.rotation(id)
+      const operation = await vault.rotations.get(id)
       if (operation === null) throw new Error('no operation')
       expectHonest(operation)
       expect(operation.totals.rewrapped).toBeGreaterThanOrEqual(last?.rewrapped ?? 0)

@@ -50,7 +50,7 @@ export function startRotation(vault: SecretVault, linkTo: (path: string) => stri
 export function readRotation(vault: SecretVault) {
   return async ({ params, anonymous }: AdminRequest): Promise<AdminResponse> => {
     const operationId = params['op_id'] ?? ''
-    const operation = OPERATION_ID.test(operationId) ? await vault.rotation(operationId) : null
+    const operation = OPERATION_ID.test(operationId) ? await vault.rotations.get(operationId) : null
     if (operation === null) throw new Problem('ROTATION_NOT_FOUND')
     if (anonymous) return { status: 200, body: describeProgress(operation) }
     return {
@@ -64,7 +64,7 @@ export function readRotation(vault: SecretVault) {
 async function failuresOf(vault: SecretVault, operation: RotationOperation): Promise<readonly unknown[]> {
   const failures: unknown[] = []
   if (operation.totals.failed === 0) return failures
-  for await (const { name, reason, kekId } of vault.rotationFailures(operation.id)) {
+  for await (const { name, reason, kekId } of vault.rotations.failures(operation.id)) {
     failures.push({ name, reason, key_id: kekId })
     if (failures.length === MOST_FAILURES) break
   }

@@ -105,7 +105,7 @@ test('hot reload under load: no call fails while KEKs are added, promoted and re
       { timeout: 10_000, interval: 20 },
     )
     const { id } = await vaultAt(current).rotate()
-    await vi.waitFor(async () => expect((await first.vault.rotation(id))?.status).toBe('completed'), {
+    await vi.waitFor(async () => expect((await first.vault.rotations.get(id))?.status).toBe('completed'), {
       timeout: 30_000,
       interval: 20,
     })
