@@ -74,15 +74,26 @@ export type {
 } from './rotation/operation.ts'
 export type { RotationRunner, ShardJob, ShardOutcome, ShardWork } from './rotation/runner.ts'
 export type { Runtime, Timer } from './runtime.ts'
-export { checkChanges, checkDocument, checkNames, pageLimit, STORE_LIMITS } from './store/limits.ts'
+export {
+  checkChanges,
+  checkDocument,
+  checkNames,
+  checkShard,
+  pageLimit,
+  STORE_LIMITS,
+  shardLimit,
+} from './store/limits.ts'
 export type { Disorder, MemoryStoreOptions } from './store/memory-store.ts'
 export { MemoryStore } from './store/memory-store.ts'
+export type { NameRange } from './store/name-ranges.ts'
+export { nameRangeOf, nameShards, shardCount } from './store/name-ranges.ts'
 export type {
   CallOptions,
   CensusOptions,
   Change,
   Outcome,
   Page,
+  ScanQuery,
   SecretHeader,
   SecretStore,
   StoredDocument,

@@ -106,7 +106,7 @@ export function interceptStore(
       return intercept({ number: calls, method, args, proceed: () => target.apply(store, [...args]) })
     }
   }
-  const intercepted: Record<keyof SecretStore, unknown> = {
+  const intercepted: Record<Exclude<keyof SecretStore, 'shards'>, unknown> = {
     identify: through('identify'),
     read: through('read'),
     scan: through('scan'),
@@ -115,6 +115,8 @@ export function interceptStore(
     readDocument: through('readDocument'),
     writeDocument: through('writeDocument'),
     listDocuments: through('listDocuments'),
+    // A store that cannot be divided must not look as if it could.
+    ...(store.shards === undefined ? {} : { shards: through('shards') }),
   }
   return intercepted as SecretStore
 }

@@ -50,6 +50,7 @@ export class HoldableStore {
       readDocument: (key, options) => inner.readDocument(key, options),
       writeDocument: (key, revision, value, options) => inner.writeDocument(key, revision, value, options),
       listDocuments: (query, options) => inner.listDocuments(query, options),
+      ...(inner.shards === undefined ? {} : { shards: inner.shards.bind(inner) }),
     }
   }
 

@@ -16,6 +16,10 @@ export const STORE_LIMITS = {
   metaBytes: 16_384,
   /** The shortest sealed bytes: nonce and tag around nothing. */
   minSealedBytes: 28,
+  /** Shards that the records are divided into. */
+  shards: 32,
+  /** Characters of a shard. */
+  shardCharacters: 1_500,
   /** Characters of a document's key. */
   documentKeyCharacters: 200,
   /** Bytes of UTF-8 of a document's value. */
@@ -108,6 +112,30 @@ export function checkDocument(key: string, expectedRevision: number, value: stri
 export function pageLimit(limit: number): number {
   if (!Number.isSafeInteger(limit) || limit < 1) throw new TypeError('limit: needs an integer from 1')
   return Math.min(limit, STORE_LIMITS.pageItems)
+}
+
+/**
+ * Checks into how many shards the records are to be divided.
+ *
+ * @returns The same number.
+ * @throws TypeError for anything but an integer from 1 to 32.
+ */
+export function shardLimit(atMost: number): number {
+  if (!Number.isSafeInteger(atMost) || atMost < 1 || atMost > STORE_LIMITS.shards) {
+    throw new TypeError(`atMost: needs an integer from 1 to ${STORE_LIMITS.shards}`)
+  }
+  return atMost
+}
+
+/**
+ * Checks the text of a shard.
+ *
+ * @throws TypeError that never carries it: it may hold names.
+ */
+export function checkShard(shard: string): void {
+  if (shard.length > STORE_LIMITS.shardCharacters || !VISIBLE_ASCII.test(shard)) {
+    throw new TypeError(`shard: needs 1 to ${STORE_LIMITS.shardCharacters} visible ASCII characters`)
+  }
 }
 
 function checkName(name: string, where: string): void {

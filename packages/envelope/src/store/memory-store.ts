@@ -1,11 +1,13 @@
 import { StoreError } from '../errors.ts'
-import { checkChanges, checkDocument, checkNames, pageLimit } from './limits.ts'
+import { checkChanges, checkDocument, checkNames, pageLimit, shardLimit } from './limits.ts'
+import { nameRangeOf, nameShards, shardCount } from './name-ranges.ts'
 import {
   type CallOptions,
   type Change,
   KEYRING_DOCUMENT,
   type Outcome,
   type Page,
+  type ScanQuery,
   type SecretHeader,
   type SecretStore,
   type StoredDocument,
@@ -15,6 +17,7 @@ import {
 
 const DEFAULT_TIMEOUT_MS = 10_000
 const MOST_TURNS = 4
+const RECORDS_PER_SHARD = 2_000
 
 /** Makes a memory store as unkind as a network: calls take a random time and overtake each other. */
 export interface Disorder {
@@ -45,6 +48,8 @@ export interface MemoryStoreOptions {
    * @defaultValue advisory
    */
   readonly level?: 'strong' | 'advisory'
+  /** How many records a shard has at least when the records are divided. A test that divides few gives 1. @defaultValue 2_000 */
+  readonly recordsPerShard?: number
 }
 
 interface MemoryDocument {
@@ -64,6 +69,7 @@ export class MemoryStore implements SecretStore {
   readonly #monotonicMs: () => number
   readonly #turn: () => Promise<void>
   readonly #identity: StoreIdentity
+  readonly #recordsPerShard: number
   /** Names in the order of the scan. May name records that are gone, and lacks those in `#newNames`. */
   #names: string[] = []
   #newNames: string[] = []
@@ -73,6 +79,7 @@ export class MemoryStore implements SecretStore {
     this.#disorder = options.disorder
     this.#monotonicMs = options.monotonicMs ?? (() => performance.now())
     this.#turn = options.turn ?? nextTurn
+    this.#recordsPerShard = options.recordsPerShard ?? RECORDS_PER_SHARD
     this.#identity = {
       kind: 'memory',
       incarnation: options.incarnation ?? globalThis.crypto.randomUUID(),
@@ -99,18 +106,17 @@ export class MemoryStore implements SecretStore {
   }
 
   /** {@inheritDoc SecretStore.scan} */
-  async scan(
-    query: { readonly cursor: string | null; readonly limit: number; readonly exceptKekId?: string },
-    options?: CallOptions,
-  ): Promise<Page<SecretHeader>> {
+  async scan(query: ScanQuery, options?: CallOptions): Promise<Page<SecretHeader>> {
     const limit = pageLimit(query.limit)
+    const { after, upTo } = nameRangeOf(query.shard)
     // A loop over pages would otherwise run in microtasks alone and let nobody else have a turn.
     await this.#turn()
     return this.#call('read', options, () => {
       const except = query.exceptKekId === undefined ? null : `talos:v2:${query.exceptKekId}:`
       const names = this.#sortedNames()
       const items: SecretHeader[] = []
-      for (let at = query.cursor === null ? 0 : firstAfter(names, query.cursor); at < names.length; at += 1) {
+      const end = upTo === null ? names.length : firstAfter(names, upTo)
+      for (let at = firstAfter(names, query.cursor ?? after); at < end; at += 1) {
         const secret = this.#secrets.get(names[at] as string)
         if (secret === undefined || (except !== null && secret.wrap.startsWith(except))) continue
         items.push({ name: secret.name, wrap: secret.wrap, meta: secret.meta })
@@ -187,6 +193,17 @@ export class MemoryStore implements SecretStore {
         .slice(0, limit)
         .map((key) => this.#documentAt(key) as StoredDocument)
       return { items, next: keys.length > limit ? (items.at(-1)?.key ?? null) : null }
+    })
+  }
+
+  /** {@inheritDoc SecretStore.shards} */
+  async shards(atMost: number, options?: CallOptions): Promise<readonly string[]> {
+    shardLimit(atMost)
+    return this.#call('read', options, () => {
+      const names = this.#sortedNames().filter((name) => this.#secrets.has(name))
+      const count = shardCount(names.length, this.#recordsPerShard, atMost)
+      const last = (part: number) => names[Math.floor((part * names.length) / count) - 1] as string
+      return nameShards(Array.from({ length: count - 1 }, (_, index) => last(index + 1)))
     })
   }
 

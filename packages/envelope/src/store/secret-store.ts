@@ -59,6 +59,18 @@ export interface Page<T> {
   readonly next: string | null
 }
 
+/** What one page of a scan is to hold. */
+export interface ScanQuery {
+  /** `null` for the first page, then the `next` of the page before it, with the same `exceptKekId` and `shard`. */
+  readonly cursor: string | null
+  /** The most items of the page, from 1; a store may answer fewer. */
+  readonly limit: number
+  /** Leaves out the records under this KEK; see `[SCAN-2]`. @defaultValue none is left out */
+  readonly exceptKekId?: string
+  /** One of the texts that `shards` has answered: reads the records of this shard only. @defaultValue all records */
+  readonly shard?: string
+}
+
 /** A small shared document beside the secrets. */
 export interface StoredDocument {
   /** ASCII, at most 200 characters. */
@@ -128,10 +140,7 @@ export interface SecretStore {
    * - `[SCAN-2]` `exceptKekId` leaves out the records whose wrap text begins `talos:v2:<id>:`.
    * - `[SCAN-3]` Never reads or returns sealed bytes.
    */
-  scan(
-    query: { readonly cursor: string | null; readonly limit: number; readonly exceptKekId?: string },
-    options?: CallOptions,
-  ): Promise<Page<SecretHeader>>
+  scan(query: ScanQuery, options?: CallOptions): Promise<Page<SecretHeader>>
 
   /**
    * Applies independent changes, each one atomic, guarded and compare-and-swap.
@@ -196,4 +205,17 @@ export interface SecretStore {
     query: { readonly prefix: string; readonly cursor: string | null; readonly limit: number },
     options?: CallOptions,
   ): Promise<Page<StoredDocument>>
+
+  /**
+   * Divides the records into shards, so that several processes read them at once and no record twice. Optional: a store
+   * without it is read as one shard.
+   *
+   * - `[SHARD-1]` Every record, also one created later, belongs to exactly one of the shards answered: scanning each of them
+   *   sees, together, what SCAN-1 promises of one scan, and no record in two of them.
+   * - `[SHARD-2]` A shard is 1 to 1,500 characters of visible ASCII, at least one is answered, and it stays good, in every
+   *   process, while records come, go and are re-wrapped. A cursor belongs to the shard it came from.
+   *
+   * @param atMost - 1 to 32. A store with few records answers fewer, and may answer one.
+   */
+  shards?(atMost: number, options?: CallOptions): Promise<readonly string[]>
 }

@@ -187,7 +187,7 @@ export function routesContract(host: Host): void {
       ])
       const counting = new Proxy(store.store, {
         get: (target, method: keyof SecretStore) =>
-          method === 'census' ? async () => many : target[method].bind(target),
+          method === 'census' ? async () => many : target[method]?.bind(target),
       })
       await using served = await serve(host, {
         store: { ...store, store: counting },

@@ -25,7 +25,8 @@ export function testStore(): TestStore {
   const inner = new MemoryStore({ level: 'strong' })
   const store = new Proxy<SecretStore>(inner, {
     get(target, property: keyof SecretStore) {
-      const method = target[property] as (...args: unknown[]) => Promise<unknown>
+      const method = target[property] as ((...args: unknown[]) => Promise<unknown>) | undefined
+      if (method === undefined) return undefined
       return async (...args: unknown[]) => {
         await handle.before?.(property, args)
         if (property === 'write') {
