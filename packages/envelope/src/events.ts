@@ -61,6 +61,17 @@ export type VaultEvent =
       readonly code: string
       readonly message: string
     }
+  | {
+      /** A call of the vault has ended, or one of a view of it. A page of `list` is a call. */
+      readonly type: 'call'
+      readonly operation: 'put' | 'get' | 'getMany' | 'delete' | 'list' | 'import' | 'reencrypt' | 'status'
+      /**
+       * `created`, `replaced`, `conflict`, `found`, `partly` (some of many), `missing`, `deleted`, `reencrypted` or `done`; the
+       * stable code of the error it threw, or `unexpected` for an error without one.
+       */
+      readonly outcome: string
+      readonly durationMs: number
+    }
 
 /** Hears events. What it throws is dropped: telemetry never stops the work. */
 export type EventListener = (event: VaultEvent) => void
