@@ -28,6 +28,7 @@ Every error of these packages is an \`EnvelopeError\` with a \`code\` and \`retr
 | \`KeyError\` | \`kekId\`; \`faults\`, all of them, for \`ERR_KEY_CONFIGURATION\` |
 | \`ProviderError\` | \`kekId\` |
 | \`StoreError\` | |
+| \`SourceError\` | \`source\`, the name of the declared source |
 | \`LifecycleError\` | \`reasons\` in words |
 
 The checks behind \`reason\`, and their order, are in [format.md](format.md), those of an import in

@@ -144,6 +144,44 @@ export const MATRIX: Readonly<Record<RetirementReasonCode, MatrixRow>> = {
       },
     }),
   },
+  source_not_counted: {
+    clause: 'S4',
+    cells: onEvery(
+      {
+        title: 'a declared source throws instead of counting',
+        async run(scene) {
+          const count = async (): Promise<number> => {
+            throw new Error('the test took the source away')
+          }
+          return {
+            vault: await scene.rotated({ declaredSources: [{ name: 'sessions', count }] }),
+            kekId: 'v1',
+          }
+        },
+      },
+      {
+        title: 'a declared source never answers',
+        async run(scene) {
+          const count = (): Promise<number> => new Promise(() => {})
+          const vault = await scene.rotated({ declaredSources: [{ name: 'sessions', count }] })
+          return { vault, kekId: 'v1', claims: { timeoutMs: 4_000 } }
+        },
+      },
+    ),
+  },
+  source_not_declared_here: {
+    clause: 'S4',
+    cells: onEvery({
+      title: 'another instance has declared a source that the one that is asked has not',
+      async run(scene) {
+        const vault = await scene.rotated()
+        await scene.open('v2', ['v1', 'v2'], {
+          declaredSources: [{ name: 'sessions', count: async () => 0 }],
+        })
+        return { vault, kekId: 'v1' }
+      },
+    }),
+  },
   operation_targets_it: {
     clause: 'S5',
     cells: onEvery({

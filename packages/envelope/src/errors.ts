@@ -37,6 +37,12 @@ export const ERROR_CODES = {
   ERR_STORE_DAMAGED: 'The data of the store is damaged. Stop writers and restore it from a backup.',
   ERR_STORE_CONTRACT:
     'The store answered something its contract rules out. Report it to the author of the adapter.',
+  ERR_SOURCE_FAILED:
+    'A declared source did not answer or threw an error. The message names it; a retirement waits until it can be counted.',
+  ERR_SOURCE_DAMAGED:
+    'A declared source keeps something that is no envelope where envelopes belong. Restore, replace or clear it.',
+  ERR_SOURCE_CONTRACT:
+    'A declared source answered something its contract rules out. Nothing was written. Correct the source.',
   ERR_KEYRING_STATE_LOST:
     'The store holds secrets but no keyring document. Reads go on, writes are refused until it is restored.',
   ERR_KEYRING_DOCUMENT: 'The keyring document cannot be read by this version. Nothing was changed.',
@@ -54,6 +60,9 @@ export const ERROR_CODES = {
     'A KEK is marked compromised. Replace the credentials under it, then say so with `acknowledgeCompromised`.',
   ERR_ADOPTION_REFUSED:
     'The keyring state cannot be made anew from these records. `reasons` say why. Nothing was changed.',
+  ERR_ROTATION_UNKNOWN: 'There is no rotation with this id, or it is not kept any more. Nothing was changed.',
+  ERR_ROTATION_STATE:
+    'The rotation is not in a status that takes this command. The message says which does. Nothing was changed.',
   ERR_AUDIT_UNAVAILABLE:
     'The audit trail could not be written, so the step was not begun. Nothing was changed; mend the sink, try again.',
   ERR_VAULT_CLOSED: 'The vault was closed. Open a new one.',
@@ -191,6 +200,20 @@ export class ProviderError extends EnvelopeError {
 
 /** The store could not do what it was asked, or broke its contract. */
 export class StoreError extends EnvelopeError {}
+
+/** The codes of a {@link SourceError}. */
+export type SourceErrorCode = Extract<ErrorCode, `ERR_SOURCE_${string}`>
+
+/** A declared source could not be asked, holds what is no envelope, or broke its contract. */
+export class SourceError extends EnvelopeError {
+  /** The name of the declared source. */
+  readonly source: string
+
+  constructor(code: SourceErrorCode, message: string, details: ErrorDetails & { readonly source: string }) {
+    super(code, message, details)
+    this.source = details.source
+  }
+}
 
 /** The state of the keyring domain does not allow the call. */
 export class LifecycleError extends EnvelopeError {

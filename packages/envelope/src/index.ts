@@ -9,6 +9,7 @@ export type {
   FormatReason,
   KeyFault,
   ProviderErrorCode,
+  SourceErrorCode,
 } from './errors.ts'
 export {
   DecryptError,
@@ -19,6 +20,7 @@ export {
   KeyError,
   LifecycleError,
   ProviderError,
+  SourceError,
   StoreError,
 } from './errors.ts'
 export type { EventListener, VaultEvent } from './events.ts'
@@ -61,9 +63,18 @@ export type {
   RetirementEvidence,
   RetirementReason,
   RetirementReasonCode,
+  SourceElsewhere,
   SourceEvidence,
 } from './lifecycle/retirement/certificate.ts'
-export type { DeclaredSource } from './lifecycle/retirement/declared-source.ts'
+export type {
+  CountedSource,
+  DeclaredSource,
+  ExpiringSource,
+  RotatableSource,
+  SourceChange,
+  SourceEnvelope,
+  SourceOutcome,
+} from './lifecycle/retirement/declared-source.ts'
 export type { AuditPage, AuditRetention } from './lifecycle/store-audit.ts'
 export { StoreAudit } from './lifecycle/store-audit.ts'
 export type {
@@ -136,3 +147,4 @@ export type {
   VaultKeks,
 } from './vault/vault-keks.ts'
 export type { VaultRotations } from './vault/vault-rotations.ts'
+export type { VaultSources } from './vault/vault-sources.ts'

@@ -2,6 +2,7 @@ import { isKekId } from '../format/envelope-v2.ts'
 import type { Runtime } from '../runtime.ts'
 import type { CallOptions, Page, SecretStore, StoredDocument } from '../store/secret-store.ts'
 import { MOST_EPOCH } from './keyring-document.ts'
+import { isSourceName, MOST_SOURCES } from './retirement/declared-source.ts'
 
 /** How an instance takes part in the fleet; see `openVault`. */
 export type FleetRole = 'member' | 'observer' | 'none'
@@ -32,6 +33,8 @@ export interface InstanceReport {
   readonly epochSeen: number
   /** The envelope versions it can read. */
   readonly formats: readonly string[]
+  /** The names of the sources declared there, at most 64. @defaultValue none: older reports lack it */
+  readonly sources?: readonly string[]
   readonly startedAt: string
 }
 
@@ -171,10 +174,13 @@ function parsed(text: string): Partial<InstanceReport> {
 }
 
 function isReport(value: Partial<InstanceReport>): value is InstanceReport {
-  const { wishedKekId, startedAt, epochSeen, keks } = value
+  const { wishedKekId, startedAt, epochSeen, keks, sources = [] } = value
   return (
     [value.process, wishedKekId, startedAt].every((each) => typeof each === 'string') &&
     isEpochSeen(epochSeen) &&
+    Array.isArray(sources) &&
+    sources.length <= MOST_SOURCES &&
+    sources.every(isSourceName) &&
     typeof keks === 'object' &&
     keks !== null &&
     Object.entries(keks).every(([id, held]) => isKekId(id) && typeof held?.fingerprint === 'string')

@@ -17,6 +17,7 @@ import {
   readinessReasons,
   STATE_LOST_MESSAGE,
 } from './readiness.ts'
+import type { DeclaredSource } from './retirement/declared-source.ts'
 import { SelfTests } from './self-tests.ts'
 
 export interface MembershipOptions {
@@ -32,6 +33,8 @@ export interface MembershipOptions {
   readonly leaseMs: number
   readonly emit: EventListener
   readonly trail: AuditTrail
+  /** The sources declared at the moment. */
+  readonly declared: () => readonly DeclaredSource[]
   /** Called after each heartbeat, and when a KEK was promoted. */
   readonly onBeat: () => void
 }
@@ -313,6 +316,7 @@ export class Membership {
       keks: Object.fromEntries(keks),
       epochSeen: state.highestEpoch,
       formats: ['talos:v2'],
+      sources: this.#with.declared().map(({ name }) => name),
       startedAt: this.#startedAt,
     }
   }

@@ -52,8 +52,8 @@ export interface OpenVaultOptions extends CallOptions {
   /** Where the audit trail goes. @defaultValue documents of the store, read by {@link SecretVault.auditEvents} */
   readonly audit?: AuditSink
   /**
-   * Places outside of the store where envelopes under the same KEKs are kept. The retirement gate asks them; to declare none is
-   * to state that there are none.
+   * Places outside of the store where envelopes under the same KEKs are kept. The retirement gate asks them, and a rotation
+   * re-wraps those that can be; to declare none is to state that there are none. More may follow with `vault.sources.add`.
    *
    * @defaultValue none
    */

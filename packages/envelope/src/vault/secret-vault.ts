@@ -9,6 +9,7 @@ import type { CallOptions, Page, SecretStore } from '../store/secret-store.ts'
 import type { Secret } from './secret.ts'
 import type { AdoptOptions, ConfirmStoreOptions, KekCommandResult, VaultKeks } from './vault-keks.ts'
 import type { VaultRotations } from './vault-rotations.ts'
+import type { VaultSources } from './vault-sources.ts'
 
 /** The caller's pairs of the encryption context: at most 14, and neither `namespace` nor `name`. */
 export type CallerContext = Readonly<Record<string, string>>
@@ -323,6 +324,9 @@ export interface SecretVault extends AsyncDisposable {
 
   /** The life of KEKs: the retirement gate and every change that an operator asks for. */
   readonly keks: VaultKeks
+
+  /** The places outside of the store where envelopes are kept: the retirement gate asks them, and rotations re-wrap some. */
+  readonly sources: VaultSources
 
   /**
    * Makes the keyring document anew from what the records say, after it was lost: every KEK that a record names is bound again,

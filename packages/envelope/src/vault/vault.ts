@@ -48,6 +48,7 @@ import { startRotation } from './start-rotation.ts'
 import { vaultStatus } from './status.ts'
 import type { AdoptOptions, ConfirmStoreOptions, KekCommandResult, VaultKeks } from './vault-keks.ts'
 import type { VaultRotations } from './vault-rotations.ts'
+import { VaultSources } from './vault-sources.ts'
 
 /** What a vault is made of, checked. */
 export interface VaultParts {
@@ -73,6 +74,7 @@ export class Vault implements SecretVault {
   readonly namespace: string
   readonly instanceId: string
   readonly keks: VaultKeks
+  readonly sources: VaultSources
   readonly rotations: VaultRotations
   readonly #parts: VaultParts
   readonly #state: KeyringState
@@ -100,10 +102,11 @@ export class Vault implements SecretVault {
     const fleet = new Fleet(store, runtime, this.instanceId, parts.fleet)
     const trail = auditTrail({ ...shared, sink: parts.audit ?? new StoreAudit(store, runtime) })
     this.#trail = trail
-    const domain = { ...shared, keyring, mayWrap: keys.mayWrap, state: this.#state, fleet, trail }
+    this.sources = new VaultSources(parts.declaredSources)
+    const declared = () => this.sources.list()
+    const domain = { ...shared, keyring, mayWrap: keys.mayWrap, state: this.#state, fleet, trail, declared }
     const gate = new RetirementGate({
       ...domain,
-      declared: parts.declaredSources,
       newestOperation: async (options) => (await this.#log.newest(options))?.operation ?? null,
     })
     const runner = new CommandRunner({ ...domain, follow: (options) => this.#membership.follow(options) })

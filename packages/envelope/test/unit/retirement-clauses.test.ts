@@ -1,4 +1,10 @@
-import type { InstanceStatus, KekFence, RetirementEvidence, RetirementReasonCode } from '@talos/envelope'
+import type {
+  InstanceStatus,
+  KekFence,
+  RetirementEvidence,
+  RetirementReasonCode,
+  SourceEvidence,
+} from '@talos/envelope'
 import { describe, expect, test } from 'vitest'
 import type { KekEntry } from '../../src/lifecycle/keyring-document.ts'
 import { judge, type RetirementCase } from '../../src/lifecycle/retirement/clauses.ts'
@@ -37,7 +43,7 @@ const CLEAN: RetirementEvidence = {
   S1: { records: 0, census: { v2: 5 }, begunAt: '2030-01-02T00:00:00.000Z' },
   S2: { fence: FENCE, revision: 3 },
   S3: { kind: 'postgres', level: 'strong', reasons: [] },
-  S4: { sources: [], statement: 'None declared.' },
+  S4: { sources: [], elsewhere: [], statement: 'None declared.' },
   S5: { operation: { id: 'o1', status: 'completed', targetKekId: 'v2' } },
   S6: { needed: ['v2'], instances: [INSTANCE] },
   S7: { currentKekId: 'v2', sameBytesAs: [] },
@@ -56,8 +62,15 @@ const about = (
   evidence: { ...CLEAN, ...evidence },
 })
 
-const source = (envelopes: number | null, maxAgeMs: number | null): Partial<RetirementEvidence> => ({
-  S4: { sources: [{ name: 'queue', envelopes, maxAgeMs }], statement: '' },
+const source = (
+  envelopes: number | null,
+  maxAgeMs: number | null,
+  fault: SourceEvidence['fault'] = null,
+): Partial<RetirementEvidence> => ({
+  S4: { sources: [{ name: 'queue', envelopes, maxAgeMs, fault }], elsewhere: [], statement: '' },
+})
+const elsewhere = (...processes: readonly string[]): Partial<RetirementEvidence> => ({
+  S4: { sources: [], elsewhere: [{ name: 'orders', processes }], statement: '' },
 })
 const operation = (status: string, targetKekId: string): Partial<RetirementEvidence> => ({
   S5: { operation: { id: 'o1', status, targetKekId } },
@@ -85,6 +98,19 @@ const VIOLATED: readonly (readonly [string, RetirementCase, RetirementReasonCode
     'appendonly is no',
   ],
   ['S4', about(source(2, null)), 'source_holds_envelopes', '"queue" holds 2 envelopes under KEK "v1"'],
+  ['S4', about(source(1, null)), 'source_holds_envelopes', '"queue" holds 1 envelope under KEK "v1"'],
+  [
+    'S4',
+    about(source(null, null, { code: 'ERR_SOURCE_FAILED', message: 'It did not answer.' })),
+    'source_not_counted',
+    '"queue" holds under KEK "v1" is not known (ERR_SOURCE_FAILED). It did not answer. Mend it',
+  ],
+  [
+    'S4',
+    about(elsewhere('web/1', 'web/2')),
+    'source_not_declared_here',
+    '"orders" is declared by web/1, web/2 and not by this instance',
+  ],
   [
     'S4',
     about(source(null, HOUR_MS), { nowMs: FENCED_MS + HOUR_MS - 1 }),
@@ -164,7 +190,7 @@ describe('the clauses of a retirement', () => {
 
   test('have all their codes in that table', () => {
     expect(new Set(VIOLATED.map(([clause]) => clause)).size).toBe(9)
-    expect(new Set(VIOLATED.map(([, , code]) => code)).size).toBe(14)
+    expect(new Set(VIOLATED.map(([, , code]) => code)).size).toBe(16)
   })
 
   test.for<readonly [string, RetirementCase]>([

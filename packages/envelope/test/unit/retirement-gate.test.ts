@@ -1,6 +1,7 @@
 import {
   type AuditEvent,
   type AuditSink,
+  type CallOptions,
   type CheckRetirementOptions,
   type DeclaredSource,
   MemoryStore,
@@ -9,8 +10,8 @@ import {
   type SecretVault,
   sealKek,
 } from '@talos/envelope'
-import { heldClock, interceptStore } from '@talos/envelope/testing'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { type HeldClock, heldClock, interceptStore } from '@talos/envelope/testing'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { BOTH_WISH_V2, ONLY_V1, unavailable, V1 } from '../support/vaults.ts'
 
 interface Options {
@@ -24,7 +25,9 @@ interface Options {
 const LOSS: CheckRetirementOptions = { acceptLossOfBackups: 'there are no backups' }
 
 /** v1, empty and fenced, and an instance with both; nothing is wanting but an escrow. */
-async function fenced(options: Options = {}): Promise<{ store: MemoryStore; vault: SecretVault }> {
+async function fenced(
+  options: Options = {},
+): Promise<{ store: MemoryStore; vault: SecretVault; clock: HeldClock }> {
   const clock = heldClock()
   const { level = 'strong', declaredSources = [], audit, through = (store: SecretStore) => store } = options
   const store = new MemoryStore({ monotonicMs: clock.runtime.monotonicMs, level })
@@ -38,7 +41,7 @@ async function fenced(options: Options = {}): Promise<{ store: MemoryStore; vaul
     ...(audit === undefined ? {} : { audit }),
   })
   onTestFinished(() => vault.close())
-  return { store, vault }
+  return { store, vault, clock }
 }
 
 const documentOf = async (store: SecretStore): Promise<string> => {
@@ -123,10 +126,87 @@ describe('the evidence of a certificate', () => {
       const count = async (): Promise<number> => answer as number
       const { store, vault } = await fenced({ declaredSources: [{ name: 'sessions', count }] })
       const before = await documentOf(store)
-      await expect(vault.keks.checkRetirement('v1', LOSS)).rejects.toThrow('"sessions" did not count')
-      await expect(vault.keks.retire('v1', LOSS)).rejects.toThrow(TypeError)
+      const { verdict, reasons, evidence } = await vault.keks.checkRetirement('v1', LOSS)
+      expect([verdict, reasons.map(({ code }) => code)]).toEqual(['NOT_SAFE', ['source_not_counted']])
+      expect(reasons[0]?.message).toContain(
+        '"sessions" answered something its contract rules out: a count is',
+      )
+      expect(evidence.S4.sources[0]).toMatchObject({
+        envelopes: null,
+        fault: { code: 'ERR_SOURCE_CONTRACT' },
+      })
+      await expect(vault.keks.retire('v1', LOSS)).rejects.toMatchObject({ code: 'ERR_NOT_SAFE_TO_RETIRE' })
       expect(await documentOf(store)).toBe(before)
     }
+  })
+
+  test('says which declared source could not be counted, with a code and never with what it threw', async () => {
+    const thrown: readonly (readonly [unknown, RegExp])[] = [
+      [new Error('password=hunter2'), /"sessions" threw an error of its own\. Mend/],
+      [Object.assign(new Error('hunter2'), { code: 'ECONNREFUSED' }), /with the code ECONNREFUSED\. Mend/],
+      [Object.assign(new Error('hunter2'), { code: 'hunter2 is no code' }), /of its own\. Mend/],
+      ['hunter2', /of its own\. Mend/],
+      [unavailable(), /failed with ERR_STORE_UNAVAILABLE: The test took the store away/],
+    ]
+    for (const [error, said] of thrown) {
+      const count = async (): Promise<number> => {
+        throw error
+      }
+      const { vault } = await fenced({ declaredSources: [{ name: 'sessions', count }] })
+      const certificate = await vault.keks.checkRetirement('v1', LOSS)
+      expect(certificate.reasons.map(({ code }) => code)).toEqual(['source_not_counted'])
+      expect(certificate.reasons[0]?.message).toMatch(said)
+      expect(JSON.stringify(certificate)).not.toContain('hunter2')
+    }
+  })
+
+  test('does not wait for ever for a source that never answers, and counts the others', async () => {
+    const asked: CallOptions[] = []
+    const silent: DeclaredSource = {
+      name: 'silent',
+      count: (_, options) => {
+        asked.push(options)
+        return new Promise(() => {})
+      },
+    }
+    const { vault, clock } = await fenced({
+      declaredSources: [silent, { name: 'sessions', count: async () => 3 }],
+    })
+    const checking = vault.keks.checkRetirement('v1', { ...LOSS, timeoutMs: 8_000 })
+    await vi.waitFor(() => expect(asked).toHaveLength(1))
+    await clock.advance(4_000)
+    const { verdict, reasons } = await checking
+    expect(verdict).toBe('NOT_SAFE')
+    expect(reasons.map(({ code }) => code)).toEqual(['source_not_counted', 'source_holds_envelopes'])
+    expect(reasons[0]?.message).toContain('"silent" did not answer within 4000 ms')
+    expect(asked[0]?.signal?.aborted).toBe(true)
+  })
+
+  test('asks what was declared since the vault was opened, and no name twice', async () => {
+    const { vault } = await fenced()
+    vault.sources.add({ name: 'sessions', count: async () => 1 })
+    const { reasons } = await vault.keks.checkRetirement('v1', LOSS)
+    expect(reasons.map(({ code }) => code)).toEqual(['source_holds_envelopes'])
+    expect(() => vault.sources.add({ name: 'sessions', maxAgeMs: 1 })).toThrow('is declared already')
+    expect(vault.sources.list().map(({ name }) => name)).toEqual(['sessions'])
+  })
+
+  test('is not safe while a live instance has declared a source that the asked one has not', async () => {
+    const { store, vault, clock } = await fenced()
+    const other = await openVault({
+      store,
+      namespace: 'gateway',
+      keys: BOTH_WISH_V2,
+      runtime: { ...clock.runtime, processName: 'batch/7' },
+      declaredSources: [{ name: 'orders', count: async () => 0 }],
+    })
+    const { reasons, evidence } = await vault.keks.checkRetirement('v1', LOSS)
+    expect(reasons.map(({ code }) => code)).toEqual(['source_not_declared_here'])
+    expect(reasons[0]?.message).toContain('"orders" is declared by batch/7')
+    expect(evidence.S4.elsewhere).toEqual([{ name: 'orders', processes: ['batch/7'] }])
+    vault.sources.add({ name: 'orders', count: async () => 0 })
+    expect((await vault.keks.checkRetirement('v1', LOSS)).verdict).toBe('SAFE')
+    await other.close()
   })
 
   test('names of a rotation what it is and never where it stands', async () => {
@@ -140,11 +220,13 @@ describe('the evidence of a certificate', () => {
     const none = await fenced()
     expect((await none.vault.keks.checkRetirement('v1', LOSS)).evidence.S4).toEqual({
       sources: [],
+      elsewhere: [],
       statement: expect.stringContaining('None declared: the owner states'),
     })
     const some = await fenced({ declaredSources: [{ name: 'sessions', count: async () => 0 }] })
     expect((await some.vault.keks.checkRetirement('v1', LOSS)).evidence.S4).toEqual({
-      sources: [{ name: 'sessions', envelopes: 0, maxAgeMs: null }],
+      sources: [{ name: 'sessions', envelopes: 0, maxAgeMs: null, fault: null }],
+      elsewhere: [],
       statement: expect.stringContaining('in the declared sources only'),
     })
   })

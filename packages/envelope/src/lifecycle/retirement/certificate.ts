@@ -12,6 +12,8 @@ export type RetirementReasonCode =
   | 'store_advisory'
   | 'source_holds_envelopes'
   | 'source_not_expired'
+  | 'source_not_counted'
+  | 'source_not_declared_here'
   | 'operation_targets_it'
   | 'instance_behind'
   | 'instance_disagrees'
@@ -35,10 +37,19 @@ export interface RetirementReason {
 /** What an envelope source outside of the store said; see {@link DeclaredSource}. */
 export interface SourceEvidence {
   readonly name: string
-  /** Envelopes under the KEK; `null` for a source that is bounded by age. */
+  /** Envelopes under the KEK; `null` for a source that is bounded by age or could not be counted. */
   readonly envelopes: number | null
   /** The oldest an envelope of it can be; `null` for a source that counts. */
   readonly maxAgeMs: number | null
+  /** Why it could not be counted: an error's stable code and message. `null` for every other source. */
+  readonly fault: { readonly code: string; readonly message: string } | null
+}
+
+/** A source that other live instances have declared and the one that was asked has not. */
+export interface SourceElsewhere {
+  readonly name: string
+  /** The processes of these instances, such as `web-1/4711`; at most 10 of them. */
+  readonly processes: readonly string[]
 }
 
 /** What was seen of each clause. */
@@ -57,7 +68,12 @@ export interface RetirementEvidence {
     readonly reasons: readonly string[]
   }
   /** The other places of envelopes that the owner has declared. */
-  readonly S4: { readonly sources: readonly SourceEvidence[]; readonly statement: string }
+  readonly S4: {
+    readonly sources: readonly SourceEvidence[]
+    /** What other live instances have declared besides, by name. */
+    readonly elsewhere: readonly SourceElsewhere[]
+    readonly statement: string
+  }
   /** The newest rotation. */
   readonly S5: {
     readonly operation: { readonly id: string; readonly status: string; readonly targetKekId: string } | null

@@ -79,12 +79,19 @@ function storeIsAdvisory({ evidence: { S3 } }: RetirementCase): Finding[] {
 }
 
 function sourcesHold({ kekId, entry, evidence: { S4 }, nowMs }: RetirementCase): Finding[] {
-  return S4.sources.flatMap(({ name, envelopes, maxAgeMs }): Finding[] => {
+  const here = S4.sources.flatMap(({ name, envelopes, maxAgeMs, fault }): Finding[] => {
+    if (fault !== null) {
+      const message =
+        `What the declared source "${name}" holds under KEK "${kekId}" is not known (${fault.code}). ${fault.message} Mend it, ` +
+        'then ask again.'
+      return [blocks('source_not_counted', message)]
+    }
     if (envelopes !== null) {
       if (envelopes === 0) return []
+      const many = envelopes === 1 ? '1 envelope' : `${envelopes} envelopes`
       const message =
-        `The declared source "${name}" holds ${envelopes} envelopes under KEK "${kekId}". Re-wrap them with the codec, ` +
-        'then ask again.'
+        `The declared source "${name}" holds ${many} under KEK "${kekId}". Rotate, or re-wrap them with the codec where the ` +
+        'source cannot be rotated, then ask again.'
       return [blocks('source_holds_envelopes', message)]
     }
     const endsMs = millisecondsOf(entry.fence?.at ?? '') + (maxAgeMs ?? 0)
@@ -94,6 +101,13 @@ function sourcesHold({ kekId, entry, evidence: { S4 }, nowMs }: RetirementCase):
       `${Number.isNaN(endsMs) ? 'its age after the fence has passed' : timestampOf(endsMs)}. Wait until then.`
     return [blocks('source_not_expired', message)]
   })
+  const elsewhere = S4.elsewhere.map(({ name, processes }) => {
+    const message =
+      `The source "${name}" is declared by ${processes.join(', ')} and not by this instance, which has not asked it. Declare it ` +
+      'here too, or ask an instance that has declared all of them.'
+    return blocks('source_not_declared_here', message)
+  })
+  return [...here, ...elsewhere]
 }
 
 function operationTargets({ kekId, evidence: { S5 } }: RetirementCase): Finding[] {

@@ -1,10 +1,12 @@
+import { isEnvelopeError } from '../../errors.ts'
 import { type Runtime, timestamp } from '../../runtime.ts'
 import type { CallOptions, SecretStore } from '../../store/secret-store.ts'
-import type { Fleet } from '../fleet.ts'
+import { type Fleet, liveReports, type Sighting } from '../fleet.ts'
 import { agreement } from '../fleet-agreement.ts'
 import { currentKekId, type KekEntry, type KeyringDocument } from '../keyring-document.ts'
 import type { KeyringSnapshot, KeyringState } from '../keyring-state.ts'
-import type { RetirementEvidence, SourceEvidence } from './certificate.ts'
+import { askSource, brokenContract } from './ask-source.ts'
+import type { RetirementEvidence, SourceElsewhere, SourceEvidence } from './certificate.ts'
 import type { DeclaredSource } from './declared-source.ts'
 
 /** What evidence is gathered from. */
@@ -13,7 +15,8 @@ export interface EvidenceSources {
   readonly state: KeyringState
   readonly fleet: Fleet
   readonly runtime: Runtime
-  readonly declared: readonly DeclaredSource[]
+  /** What is declared at the moment. */
+  readonly declared: () => readonly DeclaredSource[]
   /** The newest rotation. */
   readonly newestOperation: (options: CallOptions) => Promise<RetirementEvidence['S5']['operation']>
 }
@@ -24,6 +27,10 @@ export interface EvidenceClaims {
   readonly minEpoch?: number
   readonly acceptLossOfBackups?: string
 }
+
+const DEFAULT_TIMEOUT_MS = 10_000
+/** The most instances that are named with a source declared elsewhere. */
+const MOST_PROCESSES = 10
 
 const NONE_DECLARED =
   'None declared: the owner states that envelopes of this keyring domain are kept nowhere but in this store.'
@@ -43,7 +50,8 @@ export async function gatherEvidence(
   claims: EvidenceClaims,
   next: () => CallOptions,
 ): Promise<RetirementEvidence> {
-  const { store, state, fleet, runtime, declared } = sources
+  const { store, state, fleet, runtime } = sources
+  const declared = sources.declared()
   const begunAt = timestamp(runtime)
   const census = await store.census(next())
   const { kind, level, reasons, incarnation } = await store.identify(next())
@@ -57,7 +65,8 @@ export async function gatherEvidence(
     S2: { fence: kek.entry.fence, revision },
     S3: { kind, level, reasons },
     S4: {
-      sources: await askSources(declared, kek.id, next),
+      sources: await countSources(runtime, declared, kek.id, next),
+      elsewhere: declaredElsewhere(declared, sightings),
       statement: declared.length === 0 ? NONE_DECLARED : SOME_DECLARED,
     },
     // No more of it: where it stands may name a secret, and a certificate is kept and passed on.
@@ -74,27 +83,52 @@ export async function gatherEvidence(
   }
 }
 
-async function askSources(
+/** The sources are asked at once, and none for longer than half of the time that is left: what follows needs the rest. */
+async function countSources(
+  runtime: Runtime,
   declared: readonly DeclaredSource[],
   kekId: string,
   next: () => CallOptions,
 ): Promise<readonly SourceEvidence[]> {
-  const answers: SourceEvidence[] = []
-  for (const source of declared) {
-    const { name } = source
-    answers.push(
-      'count' in source
-        ? { name, envelopes: checkCount(name, await source.count(kekId, next())), maxAgeMs: null }
-        : { name, envelopes: null, maxAgeMs: source.maxAgeMs },
-    )
-  }
-  return answers
+  const options = next()
+  const { timeoutMs = DEFAULT_TIMEOUT_MS } = options
+  const bounded = { ...options, timeoutMs: timeoutMs / 2 }
+  return await Promise.all(
+    declared.map(async (source): Promise<SourceEvidence> => {
+      const { name } = source
+      if ('maxAgeMs' in source) return { name, envelopes: null, maxAgeMs: source.maxAgeMs, fault: null }
+      try {
+        const envelopes = await askSource(runtime, name, (each) => source.count(kekId, each), bounded)
+        return { name, envelopes: checkCount(name, envelopes), maxAgeMs: null, fault: null }
+      } catch (error) {
+        if (!isEnvelopeError(error)) throw error
+        const { code, message } = error
+        return { name, envelopes: null, maxAgeMs: null, fault: { code, message } }
+      }
+    }),
+  )
 }
 
 /** Databases answer a sum over nothing with null and a count with a text: neither may pass for a 0. */
 function checkCount(name: string, envelopes: unknown): number {
   if (typeof envelopes === 'number' && Number.isSafeInteger(envelopes) && envelopes >= 0) return envelopes
-  throw new TypeError(`The declared source "${name}" did not count: its answer is a whole number from 0.`)
+  throw brokenContract(name, 'a count is a whole number from 0')
+}
+
+function declaredElsewhere(
+  declared: readonly DeclaredSource[],
+  sightings: readonly Sighting[],
+): readonly SourceElsewhere[] {
+  const here = new Set(declared.map(({ name }) => name))
+  const elsewhere = new Map<string, string[]>()
+  for (const { process: instance, sources = [] } of liveReports(sightings)) {
+    for (const name of sources) {
+      if (!here.has(name)) elsewhere.set(name, [...(elsewhere.get(name) ?? []), instance])
+    }
+  }
+  return [...elsewhere]
+    .map(([name, processes]) => ({ name, processes: processes.sort().slice(0, MOST_PROCESSES) }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 /** The other ids of the same bytes that are not retired themselves. */
