@@ -41,7 +41,7 @@ export interface PgBossRunnerOptions {
   readonly deadLetter?: string
   /** How many shards this process works on at once: 1 to 32. @defaultValue 2 */
   readonly concurrency?: number
-  /** How often each of these asks for a job while there is none, in seconds: 0.5 to 3,600. @defaultValue 2 */
+  /** How often each of these asks for a shard while there is none, in seconds: 0.5 to 3,600. @defaultValue 2 */
   readonly pollingIntervalSeconds?: number
 }
 
@@ -99,11 +99,15 @@ class PgBossRunner implements RotationRunner {
       // On a queue with `notify` a worker would sleep half a minute after each job, however many wait.
       notifyPollingIntervalSeconds: this.#pollingIntervalSeconds,
     }
-    // One worker at a time: not every version stops all of those that one call began.
+    // One worker a call: not every version stops all of those that one call began.
     while (this.#workerIds.length < this.#concurrency && !this.#stopping.signal.aborted) {
-      this.#workerIds.push(
-        await this.#boss.work(this.#queue, polling, ([job]) => this.#handle(job as PgBossJob, work)),
-      )
+      let id = ''
+      id = await this.#boss.work(this.#queue, polling, async ([job]) => {
+        await this.#handle(job as PgBossJob, work)
+        // Without that it would sleep until its next turn, however many shards wait.
+        this.#boss.notifyWorker(id)
+      })
+      this.#workerIds.push(id)
     }
   }
 
@@ -134,6 +138,7 @@ class PgBossRunner implements RotationRunner {
   async #insert(jobs: PgBossNewJob[]): Promise<void> {
     await this.#prepare()
     await this.#boss.insert(this.#queue, jobs)
+    for (const id of this.#workerIds) this.#boss.notifyWorker(id)
   }
 
   #prepare(): Promise<void> {

@@ -49,6 +49,8 @@ export interface PgBossInstance {
     options: { pollingIntervalSeconds: number; notifyPollingIntervalSeconds: number },
     handler: (jobs: PgBossJob[]) => Promise<unknown>,
   ): Promise<string>
+  /** Lets a worker ask for the next job at once. */
+  notifyWorker(id: string): void
   /** Ends a job that is worked on. */
   complete(name: string, id: string): Promise<unknown>
   /** Stops a worker; with `wait` after the job in hand. */

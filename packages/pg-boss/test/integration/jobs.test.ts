@@ -7,6 +7,8 @@ import { jobsOf, newDatabase, startedBoss } from '../bosses.ts'
 
 const QUEUE = 'talos-rotation'
 const DONE: ShardOutcome = { outcome: 'done' }
+/** What the vault asks for; the runner has a setting of its own. */
+const ASKED = { concurrency: 1 }
 const WAIT = { timeout: 20_000, interval: 20 }
 
 function shards(count: number, operationId = 'one'): ShardJob[] {
@@ -39,14 +41,14 @@ async function states(boss: PgBoss, queue = QUEUE): Promise<string[]> {
 test('a shard that waits or runs is not put into the queue again, and one that is over is', async () => {
   const boss = await startedBoss(await newDatabase())
   const runner = runnerOf(boss)
-  await runner.enqueue(shards(3), {})
-  await runner.enqueue(shards(4), {})
+  await runner.enqueue(shards(3), ASKED)
+  await runner.enqueue(shards(4), ASKED)
   expect(await states(boss)).toEqual(['created', 'created', 'created', 'created'])
 
   const { began, work, letGo } = held()
   await runner.start(work)
   await vi.waitFor(() => expect(began).toHaveLength(2), WAIT)
-  await runner.enqueue(shards(4), {})
+  await runner.enqueue(shards(4), ASKED)
   expect((await states(boss)).toSorted()).toEqual(['active', 'active', 'created', 'created'])
 
   letGo(DONE)
@@ -55,7 +57,7 @@ test('a shard that waits or runs is not put into the queue again, and one that i
     WAIT,
   )
   expect(began.map(({ shard }) => shard).toSorted()).toEqual([0, 1, 2, 3])
-  await runner.enqueue(shards(1), {})
+  await runner.enqueue(shards(1), ASKED)
   await vi.waitFor(() => expect(began).toHaveLength(5), WAIT)
 })
 
@@ -63,7 +65,7 @@ test('of two vaults that enqueue the same shards at once each is there once', as
   const url = await newDatabase()
   const bosses = await Promise.all([startedBoss(url), startedBoss(url)])
   const runners = bosses.map((boss) => runnerOf(boss))
-  await Promise.all(runners.map((runner) => runner.enqueue(shards(16), {})))
+  await Promise.all(runners.map((runner) => runner.enqueue(shards(16), ASKED)))
   expect(await states(bosses[0])).toHaveLength(16)
 })
 
@@ -71,7 +73,7 @@ test('a busy shard comes back after the time it names, and no retry is used up',
   const boss = await startedBoss(await newDatabase())
   const runner = runnerOf(boss)
   const at: number[] = []
-  await runner.enqueue(shards(1), {})
+  await runner.enqueue(shards(1), ASKED)
   await runner.start(async () => {
     at.push(performance.now())
     return at.length < 4 ? { outcome: 'busy', retryAfterMs: 700 } : DONE
@@ -91,7 +93,7 @@ test('a runner that stops gives back the shards in hand, and another one takes t
   const [here, there] = await Promise.all([startedBoss(url), startedBoss(url)])
   const [leaving, staying] = [runnerOf(here), runnerOf(there)]
   const first = held()
-  await leaving.enqueue(shards(2), {})
+  await leaving.enqueue(shards(2), ASKED)
   await leaving.start(first.work)
   await vi.waitFor(() => expect(first.began).toHaveLength(2), WAIT)
   const again: ShardJob[] = []
@@ -115,7 +117,7 @@ test('a shard that needs longer than pg-boss leaves to a job is handed on before
   await boss.createQueue(QUEUE, { policy: 'exclusive', heartbeatSeconds: 10, expireInSeconds: 2 })
   const runner = runnerOf(boss, { concurrency: 1 })
   const { began, work } = held()
-  await runner.enqueue(shards(1), {})
+  await runner.enqueue(shards(1), ASKED)
   await runner.start(work)
   await vi.waitFor(() => expect(began).toHaveLength(3), WAIT)
   expect((await jobsOf(boss, QUEUE)).map(({ state, retryCount }) => `${state} ${retryCount}`)).toEqual([
@@ -136,7 +138,7 @@ test('work that fails is retried, ends as a dead letter, and may be enqueued aga
   })
   const runner = runnerOf(boss)
   let failures = 0
-  await runner.enqueue(shards(1), {})
+  await runner.enqueue(shards(1), ASKED)
   await runner.start(async () => {
     failures += 1
     throw new Error('no such thing')
@@ -144,7 +146,7 @@ test('work that fails is retried, ends as a dead letter, and may be enqueued aga
   await vi.waitFor(async () => expect(await states(boss, 'rotation-dead')).toEqual(['created']), WAIT)
   expect(failures).toBe(2)
   expect((await jobsOf(boss, 'rotation-dead'))[0]?.data).toEqual(shards(1)[0])
-  await runner.enqueue(shards(1), {})
+  await runner.enqueue(shards(1), ASKED)
   expect((await states(boss)).toSorted()).toEqual(['created', 'failed'])
 })
 
@@ -173,9 +175,24 @@ test('a queue with notify does not let short shards wait half a minute for each 
     return DONE
   })
   const began = performance.now()
-  await runner.enqueue(shards(5), {})
+  await runner.enqueue(shards(5), ASKED)
   await vi.waitFor(() => expect(done).toBe(5), WAIT)
   console.log(`5 short shards on a queue with notify: ${Math.round(performance.now() - began)} ms`)
+})
+
+test('shards follow each other without a pause, however seldom an idle worker asks', async () => {
+  const boss = await startedBoss(await newDatabase())
+  const runner = runnerOf(boss, { concurrency: 2, pollingIntervalSeconds: 3_600 })
+  let done = 0
+  await runner.enqueue(shards(16), ASKED)
+  await runner.start(async () => {
+    done += 1
+    return DONE
+  })
+  await vi.waitFor(() => expect(done).toBe(16), WAIT)
+  await vi.waitFor(async () => expect(new Set(await states(boss))).toEqual(new Set(['completed'])), WAIT)
+  await runner.enqueue(shards(16), ASKED)
+  await vi.waitFor(() => expect(done).toBe(32), WAIT)
 })
 
 test('enqueuing gives up when it is told to, and says that it may be repeated', async () => {
@@ -187,17 +204,17 @@ test('enqueuing gives up when it is told to, and says that it may be repeated', 
     retryable: true,
     message: expect.stringContaining('1 shards may not have reached the queue "talos-rotation"') as unknown,
   }
-  await expect(runner.enqueue(shards(1), { timeoutMs: 50 })).rejects.toMatchObject(refusal)
+  await expect(runner.enqueue(shards(1), { ...ASKED, timeoutMs: 50 })).rejects.toMatchObject(refusal)
   const signal = AbortSignal.abort()
-  await expect(runner.enqueue(shards(1), { signal })).rejects.toMatchObject(refusal)
+  await expect(runner.enqueue(shards(1), { ...ASKED, signal })).rejects.toMatchObject(refusal)
 })
 
 test('a queue that was deleted is made again', async () => {
   const boss = await startedBoss(await newDatabase())
   const runner = runnerOf(boss)
-  await runner.enqueue(shards(2), {})
+  await runner.enqueue(shards(2), ASKED)
   await boss.deleteQueue(QUEUE)
-  await expect(runner.enqueue(shards(2), {})).rejects.toMatchObject({ retryable: true })
-  await runner.enqueue(shards(2), {})
+  await expect(runner.enqueue(shards(2), ASKED)).rejects.toMatchObject({ retryable: true })
+  await runner.enqueue(shards(2), ASKED)
   expect(await states(boss)).toEqual(['created', 'created'])
 })

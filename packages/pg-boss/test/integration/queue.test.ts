@@ -41,7 +41,9 @@ test('a queue that would take a shard twice, or leave it to a dead worker, is re
   await expect(starting('standard')).rejects.toThrow(/has the policy standard.*policy: 'exclusive'/s)
   await expect(starting('deaf')).rejects.toThrow(/updateQueue\('deaf', \{ heartbeatSeconds: 10 \}\)/)
   await expect(
-    pgBossRunner({ boss, queue: 'deaf' }).enqueue([{ operationId: 'one', pass: 1, shard: 0 }], {}),
+    pgBossRunner({ boss, queue: 'deaf' }).enqueue([{ operationId: 'one', pass: 1, shard: 0 }], {
+      concurrency: 1,
+    }),
   ).rejects.toBeInstanceOf(TypeError)
   await boss.updateQueue('deaf', { heartbeatSeconds: 10 })
   const runner = pgBossRunner({ boss, queue: 'deaf' })

@@ -16,6 +16,6 @@ test('options of the wrong form are refused by name', () => {
 
 test('nothing is asked of the database before the vault starts the runner', async () => {
   const runner = pgBossRunner({ boss })
-  await runner.enqueue([], {})
+  await runner.enqueue([], { concurrency: 1 })
   await runner.stop()
 })
