@@ -20,13 +20,51 @@ export type VaultEvent =
       readonly messages: readonly string[]
     }
   | {
-      /** An operation changed its status or made progress. */
+      /** An operation changed its status, began a pass or made progress here. The totals are what this instance knows. */
       readonly type: 'rotation'
       readonly operationId: string
       readonly status: string
+      readonly pass: number
+      readonly targetKekId: string
+      readonly dryRun: boolean
       readonly scanned: number
       readonly rewrapped: number
       readonly failed: number
+    }
+  | {
+      /** This instance has written one batch of a rotation. */
+      readonly type: 'rotation_batch'
+      readonly operationId: string
+      /** The sum of the following four and of those that were under the target already. */
+      readonly records: number
+      readonly rewrapped: number
+      readonly changed: number
+      readonly deleted: number
+      readonly failed: number
+      /** Milliseconds that planning took, without what was planned ahead; then those of the store. */
+      readonly planMs: number
+      readonly writeMs: number
+    }
+  | {
+      /** A rotation could not re-wrap a record, for the reason that its list of failures gives. */
+      readonly type: 'quarantined'
+      readonly operationId: string
+      readonly kekId: string | null
+      readonly reason: string
+    }
+  | {
+      /** The current KEK is older than `rotationDueAfterMs`. Sent at most once a day by each instance. */
+      readonly type: 'rotation_due'
+      readonly kekId: string
+      readonly ageMs: number
+    }
+  | {
+      /** A call of the vault has ended. */
+      readonly type: 'call'
+      readonly operation: 'put' | 'get' | 'getMany' | 'delete' | 'list' | 'import' | 'reencrypt' | 'status'
+      /** What it answered, such as `created`, `conflict`, `found` or `missing`; else the error's code, or `unexpected`. */
+      readonly outcome: string
+      readonly durationMs: number
     }
   | {
       /** The key source was loaded again. A KEK id that has other bytes than before is among both. */
@@ -60,17 +98,6 @@ export type VaultEvent =
       /** The error's stable code, or `unexpected`. */
       readonly code: string
       readonly message: string
-    }
-  | {
-      /** A call of the vault has ended, or one of a view of it. A page of `list` is a call. */
-      readonly type: 'call'
-      readonly operation: 'put' | 'get' | 'getMany' | 'delete' | 'list' | 'import' | 'reencrypt' | 'status'
-      /**
-       * `created`, `replaced`, `conflict`, `found`, `partly` (some of many), `missing`, `deleted`, `reencrypted` or `done`; the
-       * stable code of the error it threw, or `unexpected` for an error without one.
-       */
-      readonly outcome: string
-      readonly durationMs: number
     }
 
 /** Hears events. What it throws is dropped: telemetry never stops the work. */

@@ -78,12 +78,13 @@ export type {
 export type { AuditPage, AuditRetention } from './lifecycle/store-audit.ts'
 export { StoreAudit } from './lifecycle/store-audit.ts'
 export type {
+  RotationError,
   RotationFailure,
   RotationOperation,
   RotationStatus,
   RotationTotals,
 } from './rotation/operation.ts'
-export type { RotationRunner, ShardJob, ShardOutcome, ShardWork } from './rotation/runner.ts'
+export type { EnqueueOptions, RotationRunner, ShardJob, ShardOutcome, ShardWork } from './rotation/runner.ts'
 export type { Runtime, Timer } from './runtime.ts'
 export {
   checkChanges,
@@ -146,5 +147,10 @@ export type {
   RetireOptions,
   VaultKeks,
 } from './vault/vault-keks.ts'
-export type { VaultRotations } from './vault/vault-rotations.ts'
+export type {
+  FollowRotationOptions,
+  ListRotationsOptions,
+  RotationCommandOptions,
+  VaultRotations,
+} from './vault/vault-rotations.ts'
 export type { VaultSources } from './vault/vault-sources.ts'

@@ -16,6 +16,10 @@ export type AuditAction =
   | 'mark_compromised'
   | 'record_escrow'
   | 'rotate'
+  | 'pause_rotation'
+  | 'resume_rotation'
+  | 'cancel_rotation'
+  | 'retry_rotation'
   | 'reload'
 
 /** Facts beside the fixed fields: at most 16, ids, counts and codes. Texts have at most 128 characters. */

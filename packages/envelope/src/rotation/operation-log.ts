@@ -1,13 +1,19 @@
 import { StoreError } from '../errors.ts'
 import type { CallOptions, Page, SecretStore, StoredDocument } from '../store/secret-store.ts'
-import { isActive, type RotationFailure, type RotationOperation } from './operation.ts'
+import type { RotationFailure, RotationOperation } from './operation.ts'
+import {
+  isActive,
+  type LoggedShard,
+  type OperationRecord,
+  operationOf,
+  type ShardRecord,
+  totalsOf,
+} from './operation-record.ts'
 
 /** An operation with the revision that the next save must find. */
 export interface LoggedOperation {
-  readonly operation: RotationOperation
+  readonly record: OperationRecord
   readonly revision: number
-  /** Milliseconds since the last save by the store's clock; `null` where it has none. */
-  readonly ageMs: number | null
 }
 
 /**
@@ -17,6 +23,8 @@ export interface LoggedOperation {
 const NEWEST = 'rotation'
 const OPERATION_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const PAGE = 100
+/** Former operations that are kept, with what they failed on. */
+const KEPT = 100
 
 /** The operations of a keyring domain, as documents in its store. */
 export class OperationLog {
@@ -29,16 +37,29 @@ export class OperationLog {
   /** Reads the newest operation. */
   async newest(options: CallOptions): Promise<LoggedOperation | null> {
     const stored = await this.#store.readDocument(NEWEST, options)
-    return stored === null ? null : { ...parse(stored), ageMs: stored.ageMs }
+    return stored === null
+      ? null
+      : { record: parse<OperationRecord>(stored, isOperationRecord), revision: stored.revision }
   }
 
-  /** Reads one operation by its id. */
+  /** Reads one operation by its id, with its progress. */
   async find(operationId: string, options: CallOptions): Promise<RotationOperation | null> {
-    if (!OPERATION_ID.test(operationId)) return null
+    const record = await this.#record(operationId, options)
+    return record === null ? null : operationOf(record, await this.shards(record, options))
+  }
+
+  /** Lists operations, the newest first. */
+  async list(limit: number, options: CallOptions): Promise<readonly RotationOperation[]> {
     const newest = await this.newest(options)
-    if (newest?.operation.id === operationId) return newest.operation
-    const archived = await this.#store.readDocument(`${NEWEST}/${operationId}`, options)
-    return archived === null ? null : parse(archived).operation
+    if (newest === null) return []
+    const former: OperationRecord[] = []
+    for await (const stored of this.#below(`${NEWEST}/`, options)) {
+      former.push(parse<OperationRecord>(stored, isOperationRecord))
+    }
+    // Ids are ordered by time. A crash may have left a copy of the newest one.
+    const others = former.filter(({ id }) => id !== newest.record.id).sort((a, b) => (a.id < b.id ? 1 : -1))
+    const first = operationOf(newest.record, await this.shards(newest.record, options))
+    return [first, ...others.slice(0, limit - 1).map((record) => operationOf(record, []))]
   }
 
   /**
@@ -46,16 +67,18 @@ export class OperationLog {
    *
    * @returns The active operation: the given one, or the one that was there first.
    */
-  async begin(operation: RotationOperation, options: CallOptions): Promise<RotationOperation> {
+  async begin(record: OperationRecord, options: CallOptions): Promise<OperationRecord> {
     for (;;) {
       const newest = await this.newest(options)
       if (newest !== null) {
-        if (isActive(newest.operation)) return newest.operation
-        const former = newest.operation
-        await this.#store.writeDocument(`${NEWEST}/${former.id}`, 0, JSON.stringify(former), options)
+        if (isActive(newest.record)) return newest.record
+        await this.#archive(newest.record, options)
       }
-      const written = await this.save(operation, newest?.revision ?? 0, options)
-      if (written !== null) return operation
+      const written = await this.save(record, newest?.revision ?? 0, options)
+      if (written !== null) {
+        if (newest !== null) await this.#sweepShards(newest.record, options)
+        return record
+      }
     }
   }
 
@@ -64,21 +87,60 @@ export class OperationLog {
    *
    * @returns The new revision; `null` when somebody else saved since.
    */
-  async save(operation: RotationOperation, revision: number, options: CallOptions): Promise<number | null> {
-    return await this.#store.writeDocument(NEWEST, revision, JSON.stringify(operation), options)
+  async save(record: OperationRecord, revision: number, options: CallOptions): Promise<number | null> {
+    return await this.#store.writeDocument(NEWEST, revision, JSON.stringify(record), options)
+  }
+
+  /** Reads the progress of the shards that somebody has begun, in no order. */
+  async shards(record: OperationRecord, options: CallOptions): Promise<readonly LoggedShard[]> {
+    if (record.shards === null) return []
+    const prefix = shardPrefix(record)
+    const shards: LoggedShard[] = []
+    for await (const stored of this.#below(prefix, options)) {
+      shards.push(shardOf(stored, Number(stored.key.slice(prefix.length))))
+    }
+    return shards
+  }
+
+  /** Reads the progress of one shard; `null` when nobody has begun it. */
+  async shard(record: OperationRecord, index: number, options: CallOptions): Promise<LoggedShard | null> {
+    const stored = await this.#store.readDocument(`${shardPrefix(record)}${index}`, options)
+    return stored === null ? null : shardOf(stored, index)
   }
 
   /**
-   * Notes a record that could not be re-wrapped, under its number in the pass: a worker that goes on from saved progress
-   * writes the same numbers again.
+   * Saves the progress of a shard.
+   *
+   * @returns The new revision; `null` when somebody else saved since.
+   */
+  async saveShard(
+    operation: OperationRecord,
+    { index, record, revision }: Pick<LoggedShard, 'index' | 'record' | 'revision'>,
+    options: CallOptions,
+  ): Promise<number | null> {
+    const key = `${shardPrefix(operation)}${index}`
+    return await this.#store.writeDocument(key, revision, JSON.stringify(record), options)
+  }
+
+  /** Forgets the progress of an operation whose totals have been saved with it. */
+  async forgetShards(record: OperationRecord, options: CallOptions): Promise<void> {
+    for (const { index, revision } of await this.shards(record, options)) {
+      await this.#store.writeDocument(`${shardPrefix(record)}${index}`, revision, null, options)
+    }
+  }
+
+  /**
+   * Notes a record that could not be re-wrapped, under its number in the pass of its shard: a worker that goes on from saved
+   * progress writes the same numbers again.
    */
   async noteFailure(
-    operation: RotationOperation,
+    { id, pass }: OperationRecord,
+    shard: number,
     number: number,
     failure: RotationFailure,
     options: CallOptions,
   ): Promise<void> {
-    const key = `${failurePrefix(operation)}${number}`
+    const key = `${failurePrefix(id)}${pass}/${shard}/${number}`
     const value = JSON.stringify(failure)
     const stored = await this.#store.readDocument(key, options)
     if (stored?.value !== value) await this.#store.writeDocument(key, stored?.revision ?? 0, value, options)
@@ -86,32 +148,87 @@ export class OperationLog {
 
   /** Lists what the last pass of an operation could not re-wrap. */
   async *failures(operationId: string, options: CallOptions): AsyncGenerator<RotationFailure> {
-    const operation = await this.find(operationId, options)
-    if (operation === null) return
-    const prefix = failurePrefix(operation)
+    const record = await this.#record(operationId, options)
+    if (record === null) return
+    for await (const { value } of this.#below(`${failurePrefix(record.id)}${record.pass}/`, options)) {
+      yield JSON.parse(value) as RotationFailure
+    }
+  }
+
+  async #record(operationId: string, options: CallOptions): Promise<OperationRecord | null> {
+    if (!OPERATION_ID.test(operationId)) return null
+    const newest = await this.newest(options)
+    if (newest?.record.id === operationId) return newest.record
+    const archived = await this.#store.readDocument(`${NEWEST}/${operationId}`, options)
+    return archived === null ? null : parse<OperationRecord>(archived, isOperationRecord)
+  }
+
+  async #archive(record: OperationRecord, options: CallOptions): Promise<void> {
+    const totals = totalsOf(record, await this.shards(record, options))
+    const former = JSON.stringify({ ...record, totals, shards: null })
+    await this.#store.writeDocument(`${NEWEST}/${record.id}`, 0, former, options)
+  }
+
+  /** Removes what a former operation has left, and the oldest operations beyond those that are kept. */
+  async #sweepShards(former: OperationRecord, options: CallOptions): Promise<void> {
+    await this.#remove(`rotation-shard/${former.id}/`, options)
+    const keys: string[] = []
+    for await (const { key } of this.#below(`${NEWEST}/`, options)) keys.push(key)
+    for (const key of keys.sort().slice(0, Math.max(0, keys.length - KEPT))) {
+      await this.#remove(failurePrefix(key.slice(NEWEST.length + 1)), options)
+      await this.#remove(key, options)
+    }
+  }
+
+  async #remove(prefix: string, options: CallOptions): Promise<void> {
+    for await (const { key, revision } of this.#below(prefix, options)) {
+      await this.#store.writeDocument(key, revision, null, options)
+    }
+  }
+
+  async *#below(prefix: string, options: CallOptions): AsyncGenerator<StoredDocument> {
     let cursor: string | null = null
     do {
       const page: Page<StoredDocument> = await this.#store.listDocuments(
         { prefix, cursor, limit: PAGE },
         options,
       )
-      for (const { value } of page.items) yield JSON.parse(value) as RotationFailure
+      yield* page.items
       cursor = page.next
     } while (cursor !== null)
   }
 }
 
-function failurePrefix({ id, pass }: RotationOperation): string {
-  return `rotation-failure/${id}/${pass}/`
+function shardPrefix({ id, round }: OperationRecord): string {
+  return `rotation-shard/${id}/${round}/`
 }
 
-function parse(stored: StoredDocument): { operation: RotationOperation; revision: number } {
+function failurePrefix(operationId: string): string {
+  return `rotation-failure/${operationId}/`
+}
+
+function shardOf(stored: StoredDocument, index: number): LoggedShard {
+  const { revision, ageMs } = stored
+  return { index, record: parse<ShardRecord>(stored, isShardRecord), revision, ageMs }
+}
+
+function isOperationRecord(value: object): boolean {
+  return 'id' in value && 'status' in value && 'totals' in value && 'round' in value
+}
+
+function isShardRecord(value: object): boolean {
+  return 'pass' in value && 'totals' in value && 'worker' in value
+}
+
+function parse<T extends object>({ key, value }: StoredDocument, isOne: (value: object) => boolean): T {
   try {
-    return { operation: JSON.parse(stored.value) as RotationOperation, revision: stored.revision }
+    const parsed: unknown = JSON.parse(value)
+    if (typeof parsed === 'object' && parsed !== null && isOne(parsed)) return parsed as T
   } catch {
-    throw new StoreError(
-      'ERR_STORE_CONTRACT',
-      `The document "${stored.key}" is no rotation operation. Delete it and start the rotation again; no secret is lost.`,
-    )
+    // Falls through: the parser's message would quote the text.
   }
+  throw new StoreError(
+    'ERR_STORE_CONTRACT',
+    `The document "${key}" is no rotation operation. Delete it and start the rotation again; no secret is lost.`,
+  )
 }

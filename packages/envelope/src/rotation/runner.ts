@@ -26,6 +26,12 @@ export type ShardOutcome =
 /** Works on one shard. Never rejects for an outage: those are waited out. */
 export type ShardWork = (job: ShardJob, options?: { readonly signal?: AbortSignal }) => Promise<ShardOutcome>
 
+/** Options of `enqueue`. */
+export interface EnqueueOptions extends CallOptions {
+  /** How many jobs of the operation one instance should work on at once, which a job engine with a setting of its own may ignore. */
+  readonly concurrency: number
+}
+
 /**
  * Hands the shards of a rotation to workers. The default one works on them in this process; another may use a job engine, to
  * which retries, dead letters and schedules are then left.
@@ -44,7 +50,7 @@ export interface RotationRunner {
    * Has these jobs done, here or by another instance, each at least once. Any instance calls it, and again with each of its
    * heartbeats for jobs that nobody works on: one that waits or runs already is to be left alone.
    */
-  enqueue(jobs: readonly ShardJob[], options: CallOptions): Promise<void>
+  enqueue(jobs: readonly ShardJob[], options: EnqueueOptions): Promise<void>
   /** Takes no more jobs and waits for those in hand. Called when the vault closes. */
   stop(): Promise<void>
 }

@@ -32,3 +32,18 @@ export function superseded(targetKekId: string, current: string): string {
 export function unwished(targetKekId: string): string {
   return `No live instance wishes KEK "${targetKekId}" any more. Start the rotation again to go towards the current KEK.`
 }
+
+/**
+ * Says that an operation has done all it could.
+ *
+ * @param failed - Records that it could not re-wrap; more than 0.
+ * @returns What an operator should do.
+ */
+export function notRewrapped(failed: number, isDryRun: boolean): string {
+  const many = failed === 1 ? '1 secret' : `${failed} secrets`
+  return isDryRun
+    ? `${many} could not be opened; nothing was written. Their names and reasons are listed. Restore, replace or delete ` +
+        'them, then try again.'
+    : `${many} could not be re-wrapped and stayed under the former KEK; all others were. Their names and reasons are ` +
+        'listed. Restore or delete them, then retry the rotation or start another.'
+}

@@ -6,6 +6,9 @@ import type { Secret } from './secret.ts'
 /** What is told of one call of a vault. */
 type CallEvent = Extract<VaultEvent, { readonly type: 'call' }>
 
+/** The calls that are told. */
+export type CallOperation = CallEvent['operation']
+
 /** Who hears of calls; `null` for nobody, which makes telling free. */
 export interface CallTeller {
   readonly emit: ((event: CallEvent) => void) | null
@@ -21,7 +24,7 @@ export interface CallTeller {
  */
 export function told<T>(
   teller: CallTeller,
-  operation: CallEvent['operation'],
+  operation: CallOperation,
   outcomeOf: (answer: T) => string,
   call: () => Promise<T>,
 ): Promise<T> {
@@ -32,7 +35,7 @@ export function told<T>(
 async function measured<T>(
   emit: (event: CallEvent) => void,
   runtime: Runtime,
-  operation: CallEvent['operation'],
+  operation: CallOperation,
   outcomeOf: (answer: T) => string,
   call: () => Promise<T>,
 ): Promise<T> {

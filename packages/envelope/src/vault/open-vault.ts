@@ -7,6 +7,7 @@ import { type FleetRole, MOST_LEASE_MS } from '../lifecycle/fleet.ts'
 import { KeyWatch } from '../lifecycle/key-watch.ts'
 import { checkDeclaredSources, type DeclaredSource } from '../lifecycle/retirement/declared-source.ts'
 import { checkLocalKeks } from '../lifecycle/self-tests.ts'
+import type { RotationRunner } from '../rotation/runner.ts'
 import type { Runtime } from '../runtime.ts'
 import type { CallOptions, SecretStore } from '../store/secret-store.ts'
 import { checkNamespace } from './arguments.ts'
@@ -58,6 +59,14 @@ export interface OpenVaultOptions extends CallOptions {
    * @defaultValue none
    */
   readonly declaredSources?: readonly DeclaredSource[]
+  /** Who works on the shards of a rotation, such as a job engine. @defaultValue this process, and every other instance */
+  readonly runner?: RotationRunner
+  /**
+   * The age of the current KEK, in milliseconds, from which on a `rotation_due` event reminds of its replacement.
+   *
+   * @defaultValue absent: nothing reminds of it
+   */
+  readonly rotationDueAfterMs?: number
   /** Hears what happens in the background. @defaultValue nobody */
   readonly onEvent?: EventListener
   /** Clocks, timers and the process's name in messages to operators; for tests and simulators. @defaultValue the process's */
@@ -99,6 +108,11 @@ export async function openVault(options: OpenVaultOptions): Promise<SecretVault>
   checkDeclaredSources(declaredSources)
   if (options.audit !== undefined && typeof options.audit.append !== 'function')
     throw new TypeError('audit is an AuditSink.')
+  const { rotationDueAfterMs = Number.POSITIVE_INFINITY, runner } = options
+  if (!(rotationDueAfterMs > 0))
+    throw new TypeError('rotationDueAfterMs is a positive number of milliseconds.')
+  if (runner !== undefined && typeof runner.enqueue !== 'function')
+    throw new TypeError('runner is a RotationRunner.')
   if (typeof keys?.load !== 'function')
     throw new TypeError('keys is a key source, such as environmentKeys().')
   if (typeof options.store?.writeDocument !== 'function') throw new TypeError('store is a SecretStore.')
@@ -113,6 +127,7 @@ export async function openVault(options: OpenVaultOptions): Promise<SecretVault>
       ...options,
       ...watch,
       declaredSources,
+      rotationDueAfterMs,
       maxValueBytes,
       leaseMs,
       fleet,

@@ -127,6 +127,27 @@ export interface RotateOptions extends CallOptions {
   /** The most secrets to re-wrap per second. @defaultValue absent: as fast as the store takes them */
   readonly ratePerSecond?: number
   /**
+   * How many shards one instance works on at once: 1 to 8. More than one helps where the store is far away; one is fastest where
+   * it is near. A job engine may have a setting of its own.
+   *
+   * @defaultValue 1
+   */
+  readonly concurrency?: number
+  /**
+   * Opens every secret that would be re-wrapped, its value included, and writes none. It needs no promotion: the target is the
+   * KEK that is wished, if this instance holds it. Its outcome blocks nothing.
+   *
+   * @defaultValue false
+   */
+  readonly dryRun?: boolean
+  /**
+   * How long an outage of the store or of a key provider is waited out, in milliseconds: 0 to 86,400,000. After that the
+   * operation is paused, with the reason, until somebody resumes it.
+   *
+   * @defaultValue 300_000
+   */
+  readonly pauseAfterMs?: number
+  /**
    * Says that you know: re-wrapping takes secrets from under a compromised KEK and makes none of them secret again. Replace the
    * credentials.
    *
@@ -160,6 +181,14 @@ export interface KekStatus {
   readonly loaded: boolean
   /** Records under it, by the census of this status. */
   readonly records: number
+  /** When it last became current: RFC 3339 UTC, as the other times; `null` for what has not happened. */
+  readonly promotedAt: string | null
+  /** When it left `current`. */
+  readonly fencedAt: string | null
+  readonly suspendedAt: string | null
+  readonly retiredAt: string | null
+  readonly compromisedAt: string | null
+  readonly escrowedAt: string | null
 }
 
 /** The census of a status: exact up to 100,000 records of a KEK, and up to 10,000 of the target. */

@@ -91,7 +91,19 @@ function kekStatuses({ state, keyring }: StatusSources, census: ReadonlyMap<stri
     const entry = document === undefined ? undefined : kekEntry(document, id)
     const loaded = document === undefined || holding(keyring, document, id) === 'held'
     const fingerprint = entry?.fingerprint ?? keyring.get(id)?.fingerprint ?? ''
-    return { id, state: entry?.state ?? 'provisioned', fingerprint, loaded, records: census.get(id) ?? 0 }
+    return {
+      id,
+      state: entry?.state ?? 'provisioned',
+      fingerprint,
+      loaded,
+      records: census.get(id) ?? 0,
+      promotedAt: entry?.promotedAt ?? null,
+      fencedAt: entry?.fence?.at ?? null,
+      suspendedAt: entry?.suspendedAt ?? null,
+      retiredAt: entry?.retiredAt ?? null,
+      compromisedAt: entry?.compromisedAt ?? null,
+      escrowedAt: entry?.escrowedAt ?? null,
+    }
   })
 }
 

@@ -15,13 +15,18 @@ import { RecoveryCommands } from '../lifecycle/recovery-commands.ts'
 import { KeyReload, type ReloadResult } from '../lifecycle/reload.ts'
 import type { DeclaredSource } from '../lifecycle/retirement/declared-source.ts'
 import { RetirementGate } from '../lifecycle/retirement/retirement-gate.ts'
+import { RotationDue } from '../lifecycle/rotation-due.ts'
 import { type AuditPage, StoreAudit } from '../lifecycle/store-audit.ts'
+import { InProcessRunner } from '../rotation/in-process-runner.ts'
 import { OperationLog } from '../rotation/operation-log.ts'
 import { RotationEngine } from '../rotation/rotation-engine.ts'
+import type { RotationRunner } from '../rotation/runner.ts'
+import { sourceTarget } from '../rotation/source-target.ts'
 import { type Runtime, uuidV7 } from '../runtime.ts'
 import type { CallOptions, Page, SecretStore } from '../store/secret-store.ts'
 import { checkEpoch } from './arguments.ts'
 import { bindKeks, type RunCall } from './bind-keks.ts'
+import { bindRotations } from './bind-rotations.ts'
 import { Deadline } from './deadline.ts'
 import { KeyAccess } from './key-access.ts'
 import { Records } from './records.ts'
@@ -65,6 +70,10 @@ export interface VaultParts {
   /** Absent for the store's own documents. */
   readonly audit?: AuditSink
   readonly declaredSources: readonly DeclaredSource[]
+  /** Absent for work in this process. */
+  readonly runner?: RotationRunner
+  /** The age from which on the current KEK is told to be due; `Infinity` for never. */
+  readonly rotationDueAfterMs: number
   /** Absent when it is not to be watched. */
   readonly keyWatch?: KeyWatch
 }
@@ -87,6 +96,7 @@ export class Vault implements SecretVault {
   readonly #keys: KeyAccess
   readonly #records: Records
   readonly #inFlight = new Set<Promise<unknown>>()
+  readonly #ending = new AbortController()
   #closing: Promise<void> | null = null
 
   constructor(parts: VaultParts) {
@@ -107,17 +117,18 @@ export class Vault implements SecretVault {
     const domain = { ...shared, keyring, mayWrap: keys.mayWrap, state: this.#state, fleet, trail, declared }
     const gate = new RetirementGate({
       ...domain,
-      newestOperation: async (options) => (await this.#log.newest(options))?.operation ?? null,
+      newestOperation: async (options) => (await this.#log.newest(options))?.record ?? null,
     })
     const runner = new CommandRunner({ ...domain, follow: (options) => this.#membership.follow(options) })
     this.keks = bindKeks(gate, new KekCommands({ ...domain, gate, runner }), this.#run)
     this.#recovery = new RecoveryCommands({ ...domain, runner })
+    const due = new RotationDue(parts.rotationDueAfterMs, runtime, this.#emit)
     this.#membership = new Membership({
       ...domain,
       onBeat: () => {
         this.#reload.onBeat()
         void this.#trail.flush()
-        this.#engine.rouse()
+        due.look(this.#state)
         this.#engine.wake()
       },
     })
@@ -133,16 +144,16 @@ export class Vault implements SecretVault {
       ...shared,
       log: this.#log,
       keyring: this.#state,
+      runner: parts.runner ?? new InProcessRunner(),
       resolve: keys.resolve,
       targetKek: keys.forWrapping,
       outlook: (kekId) => this.#membership.outlook(kekId, {}),
       othersHold: (kekIds) => this.#membership.othersHold(kekIds, {}),
+      sources: () => [...this.sources.rotatable().values()].map((each) => sourceTarget(each, runtime)),
     })
     this.#records = new Records({ ...parts, state: this.#state, keys })
-    this.rotations = {
-      get: (operationId, options) => this.#run(options, (next) => this.#log.find(operationId, next())),
-      failures: (operationId, options = {}) => this.#log.failures(operationId, options),
-    }
+    const rotations = { log: this.#log, engine: this.#engine, trail, runtime, closing: this.#ending.signal }
+    this.rotations = bindRotations(rotations, this.#run)
   }
 
   get ready(): boolean {
@@ -151,6 +162,7 @@ export class Vault implements SecretVault {
 
   async open(deadline: Deadline): Promise<void> {
     try {
+      await this.#engine.start()
       await this.#membership.join(deadline.next())
       this.#parts.keyWatch?.follow(() => this.#reload.due(() => this.reload()))
     } catch (error) {
@@ -285,6 +297,7 @@ export class Vault implements SecretVault {
   }
 
   async #close(): Promise<void> {
+    this.#ending.abort()
     this.#parts.keyWatch?.close()
     this.#reload.stop()
     await this.#engine.stop()

@@ -186,7 +186,7 @@ describe('a rotation', () => {
         },
         { timeout: 20_000, interval: 20 },
       )
-      expect(waiting).toMatchObject({ status: 'running', worker: vault.instanceId, totals: { failed: 0 } })
+      expect(waiting).toMatchObject({ status: 'running', workers: [vault.instanceId], totals: { failed: 0 } })
       // Silence has not ended yet: there is no error to show.
       const code = disturbance === 'silence' ? undefined : 'ERR_KEY_PROVIDER_UNAVAILABLE'
       expect(waiting?.lastError?.code).toBe(code)
@@ -246,7 +246,7 @@ describe('a rotation', () => {
     expect(operation).toMatchObject({ status: 'failed', totals: { rewrapped: 3, failed: 1 } })
     const failures: unknown[] = []
     for await (const failure of vault.rotations.failures(id)) failures.push(failure)
-    expect(failures).toEqual([{ name: 'b', reason: 'wrap_corrupt', kekId: 'kms1' }])
+    expect(failures).toMatchObject([{ name: 'b', source: null, reason: 'wrap_corrupt', kekId: 'kms1' }])
   })
 
   test('is left at once by close() while the provider is silent, free for the next instance', async () => {
