@@ -4,8 +4,10 @@ import {
   type FleetRole,
   type KeySource,
   MemoryStore,
+  type MemoryStoreOptions,
   openVault,
   type RotationOperation,
+  type RotationRunner,
   type SecretStore,
   type SecretVault,
   StoreError,
@@ -41,29 +43,37 @@ export interface TestDomain {
   readonly events: VaultEvent[]
   open(
     keys: KeySource,
-    options?: { process?: string; store?: SecretStore; onEvent?: EventListener; fleet?: FleetRole },
+    options?: {
+      process?: string
+      store?: SecretStore
+      onEvent?: EventListener
+      fleet?: FleetRole
+      rotationDueAfterMs?: number
+      runner?: RotationRunner
+    },
   ): Promise<SecretVault>
 }
 
 /** A keyring domain on a memory store under a clock that stands still. */
-export function testDomain(): TestDomain {
+export function testDomain(options: Pick<MemoryStoreOptions, 'recordsPerShard'> = {}): TestDomain {
   const clock = heldClock()
-  const store = new MemoryStore({ monotonicMs: clock.runtime.monotonicMs, level: 'strong' })
+  const { monotonicMs } = clock.runtime
+  const store = new MemoryStore({ ...options, monotonicMs, level: 'strong' })
   const events: VaultEvent[] = []
   return {
     store,
     clock,
     events,
-    open: (source, options = {}) =>
+    open: (source, { process = 'test/1', onEvent, ...options } = {}) =>
       openVault({
-        store: options.store ?? store,
+        store,
+        ...options,
         keys: source,
         namespace: 'gateway',
-        ...(options.fleet === undefined ? {} : { fleet: options.fleet }),
-        runtime: { ...clock.runtime, processName: options.process ?? 'test/1' },
+        runtime: { ...clock.runtime, processName: process },
         onEvent: (event) => {
           events.push(event)
-          options.onEvent?.(event)
+          onEvent?.(event)
         },
       }),
   }
