@@ -32,6 +32,7 @@ export const FAILURE_CHECKS: readonly StoreCheck[] = [
         () => store.census(options),
         () => store.readDocument('a', options),
         () => store.listDocuments({ prefix: '', cursor: null, limit: 1 }, options),
+        ...(store.shards === undefined ? [] : [() => store.shards!(2, options)]),
       ]
       for (const call of calls) await refused(call)
       await assertAbsent(store, 'a')

@@ -7,6 +7,7 @@ export type {
   NumberedCheck,
   Opened,
   OpenStore,
+  OptionalMethod,
   StoreCheck,
   StoreUnderTest,
 } from './store-check.ts'

@@ -107,6 +107,7 @@ export const OUTAGE_CHECKS: readonly StoreCheck[] = [
         () => store.scan({ cursor: null, limit: 1 }, IMPATIENT),
         () => store.census(IMPATIENT),
         () => store.readDocument(KEYRING_DOCUMENT, IMPATIENT),
+        ...(store.shards === undefined ? [] : [() => store.shards!(2, IMPATIENT)]),
       ]) {
         assert.equal(await endOf(call), 'ERR_STORE_UNAVAILABLE')
       }

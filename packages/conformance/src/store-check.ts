@@ -24,6 +24,9 @@ export interface ClauseContext {
   open(): Promise<Opened>
 }
 
+/** A method that a store may lack. */
+export type OptionalMethod = 'shards'
+
 /** One runnable check of one clause of the store contract. It fails by throwing. */
 export interface StoreCheck {
   /** The clause's id in the contract, such as `CAS-1`. */
@@ -32,6 +35,8 @@ export interface StoreCheck {
   readonly title: string
   /** The hook, or the hooks, without which the check cannot be run. */
   readonly needs?: HookName | readonly HookName[]
+  /** The optional method of the store without which the check cannot be run. */
+  readonly method?: OptionalMethod
   /** Runs the check; `runStoreCheck` gives it the context and closes what it opened. */
   readonly run: (context: ClauseContext) => Promise<void>
 }
@@ -47,7 +52,7 @@ const CLIENTS = 3
  * Runs one check and closes every store it opened.
  *
  * @throws AssertionError when the clause does not hold.
- * @throws TypeError when the check needs a hook that the opened store has not.
+ * @throws TypeError when the check needs a hook or an optional method that the opened store has not.
  */
 export async function runStoreCheck(check: StoreCheck, open: OpenStore): Promise<void> {
   const opened: StoreUnderTest[] = []
@@ -57,6 +62,8 @@ export async function runStoreCheck(check: StoreCheck, open: OpenStore): Promise
         const under = await open()
         opened.push(under)
         for (const hook of hooksOf(check)) if (under[hook] === undefined) throw missingHook(hook)
+        const { method } = check
+        if (method !== undefined && under.store[method] === undefined) throw missingMethod(method)
         const clients = [under.store]
         while (clients.length < CLIENTS) clients.push(under.another ? await under.another() : under.store)
         return { ...under, clients }
@@ -75,5 +82,11 @@ export function hooksOf({ needs = [] }: Pick<StoreCheck, 'needs'>): readonly Hoo
 function missingHook(name: HookName): TypeError {
   return new TypeError(
     `this check needs the hook ${name}: give it beside the store, or say { without: ['${name}'] } where no such thing exists`,
+  )
+}
+
+function missingMethod(name: OptionalMethod): TypeError {
+  return new TypeError(
+    `this check needs the optional method ${name}: give it to the store, or say { without: ['${name}'] }`,
   )
 }

@@ -11,6 +11,7 @@ import { OUTAGE_CHECKS } from './outage-checks.ts'
 import { RACE_CHECKS } from './race-checks.ts'
 import { READ_CHECKS } from './read-checks.ts'
 import { SCAN_CHECKS } from './scan-checks.ts'
+import { SHARD_CHECKS } from './shard-checks.ts'
 import type { NumberedCheck, StoreCheck } from './store-check.ts'
 
 /** Every check of the store contract. A store that passes all of them keeps every clause as far as it can be seen. */
@@ -28,6 +29,7 @@ export const STORE_CHECKS: readonly NumberedCheck[] = numbered([
   ...OUTAGE_CHECKS,
   ...DIVIDED_WRITE_CHECKS,
   ...ERROR_CONTENT_CHECKS,
+  ...SHARD_CHECKS,
 ])
 
 /** Counts the checks of each clause from 1; what is added behind the others leaves their numbers alone. */

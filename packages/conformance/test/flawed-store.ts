@@ -8,12 +8,20 @@ import {
   type MemoryStoreOptions,
   type Page,
   pageLimit,
+  type ScanQuery,
   type SecretHeader,
   type SecretStore,
   type StoredDocument,
 } from '@talos/envelope'
 import type { OpenStore } from '@talos/envelope-conformance'
 import { ForgetsParts, ReadsBeforeParts, SpeaksOfLastPart } from './divided-writes.ts'
+import {
+  ClosedRanges,
+  NamesInShards,
+  ShardsByPosition,
+  ShardsByWrap,
+  SharedBorders,
+} from './flawed-shards.ts'
 import {
   AllOrNothing,
   CensusByColumn,
@@ -41,7 +49,6 @@ import {
 } from './telling-stores.ts'
 import { EarlyRevision, openingTransactional, UnawaitedTransactions } from './transactional-store.ts'
 
-type ScanQuery = Parameters<SecretStore['scan']>[0]
 type ListQuery = Parameters<SecretStore['listDocuments']>[0]
 
 const kekIdOf = ({ wrap }: SecretHeader) => wrap.split(':')[2] ?? ''
@@ -212,12 +219,12 @@ export interface FlawedStore {
 const inMemory =
   (Store: new (options: MemoryStoreOptions) => SecretStore): OpenStore =>
   async () => ({
-    store: new Store({ disorder: { random: seeded(1) } }),
+    store: new Store({ disorder: { random: seeded(1) }, recordsPerShard: 1 }),
     close: async () => {},
   })
 
 const withClient: OpenStore = async () => {
-  const store = new EndsClient({ disorder: { random: seeded(1) } })
+  const store = new EndsClient({ disorder: { random: seeded(1) }, recordsPerShard: 1 })
   return { store, clientState: () => ({ ...store.client }), close: async () => {} }
 }
 
@@ -255,9 +262,13 @@ export const FLAWED_STORES: readonly FlawedStore[] = [
     clauses: ['CAS-5', 'GUARD-1'],
     open: inMemory(AllOrNothing),
   },
-  { flaw: 'folds the case of names', clauses: ['READ-1', 'SCAN-1'], open: inMemory(FoldedNames) },
-  { flaw: 'pages by position', clauses: ['SCAN-1'], open: inMemory(PagesByPosition) },
-  { flaw: 'pages by KEK and name', clauses: ['SCAN-1'], open: inMemory(PagesByKek) },
+  {
+    flaw: 'folds the case of names',
+    clauses: ['READ-1', 'SCAN-1', 'SHARD-1', 'SHARD-2'],
+    open: inMemory(FoldedNames),
+  },
+  { flaw: 'pages by position', clauses: ['SCAN-1', 'SHARD-1'], open: inMemory(PagesByPosition) },
+  { flaw: 'pages by KEK and name', clauses: ['SCAN-1', 'SHARD-1'], open: inMemory(PagesByKek) },
   { flaw: 'answers larger pages than asked for', clauses: ['SCAN-1'], open: inMemory(LargePages) },
   { flaw: 'takes a prefix for a pattern', clauses: ['SCAN-1'], open: inMemory(PrefixAsPattern) },
   { flaw: 'leaves out KEKs whose id begins alike', clauses: ['SCAN-2'], open: inMemory(KekIdAsPrefix) },
@@ -312,5 +323,18 @@ export const FLAWED_STORES: readonly FlawedStore[] = [
   { flaw: 'quotes the names that it refuses', clauses: ['FAIL-4'], open: inMemory(QuotesNames) },
   { flaw: 'tells what was not answered', clauses: ['FAIL-4'], open: openingRemote(TellsRequest) },
   { flaw: 'tells what has to wait', clauses: ['FAIL-4'], open: openingDisturbed(TellsWhatWaits) },
+  {
+    flaw: 'loses new names at the borders of its shards',
+    clauses: ['SHARD-1', 'SHARD-2'],
+    open: inMemory(ClosedRanges),
+  },
+  { flaw: 'answers shards that overlap', clauses: ['SHARD-1', 'SHARD-2'], open: inMemory(SharedBorders) },
+  {
+    flaw: 'makes shards of positions',
+    clauses: ['SHARD-1'],
+    open: inMemory(ShardsByPosition),
+  },
+  { flaw: 'makes shards of wrap texts', clauses: ['SHARD-1'], open: inMemory(ShardsByWrap) },
+  { flaw: 'writes names into its shards', clauses: ['SHARD-2'], open: inMemory(NamesInShards) },
   { flaw: 'quotes the damage', clauses: ['FAIL-4'], open: openingDisturbed(QuotesDamage) },
 ]

@@ -6,10 +6,13 @@ import {
   checkChanges,
   checkDocument,
   checkNames,
+  checkShard,
   MemoryStore,
+  type MemoryStoreOptions,
   pageLimit,
   type SecretStore,
   StoreError,
+  shardLimit,
 } from '@talos/envelope'
 import { type Address, type OpenStore, openCuttingProxy } from '@talos/envelope-conformance'
 
@@ -82,8 +85,13 @@ export class RemoteStore implements SecretStore {
     return this.call('read', [names], options)
   }
 
-  scan: SecretStore['scan'] = async (query, options) =>
-    this.call('scan', [{ ...query, limit: pageLimit(query.limit) }], options)
+  scan: SecretStore['scan'] = async (query, options) => {
+    if (query.shard !== undefined) checkShard(query.shard)
+    return this.call('scan', [{ ...query, limit: pageLimit(query.limit) }], options)
+  }
+
+  shards = async (atMost: number, options?: CallOptions): Promise<readonly string[]> =>
+    this.call('shards', [shardLimit(atMost)], options)
 
   listDocuments: SecretStore['listDocuments'] = async (query, options) =>
     this.call('listDocuments', [{ ...query, limit: pageLimit(query.limit) }], options)
@@ -132,10 +140,10 @@ export class RemoteStore implements SecretStore {
 /** Opens remote stores whose clients reach the server directly, or through a proxy. */
 export function openingRemote(
   Store: new (address: Address) => RemoteStore = RemoteStore,
-  Backend: new () => SecretStore = MemoryStore,
+  Backend: new (options: MemoryStoreOptions) => SecretStore = MemoryStore,
 ): OpenStore {
   return async () => {
-    const server = await serve(new Backend())
+    const server = await serve(new Backend({ recordsPerShard: 1 }))
     const proxy = await openCuttingProxy(server)
     return {
       store: new Store(proxy),

@@ -1,3 +1,4 @@
+import { checkShard } from '@talos/envelope'
 import { SHARDS } from './layout.ts'
 
 /** How far the walk over one partition has come. */
@@ -7,11 +8,27 @@ export interface Lane {
   readonly after: string | null
 }
 
+const ALL = Array.from({ length: SHARDS }, (_, shard) => shard.toString(16)).join('')
 const LANE = /^([0-9a-f])([A-Za-z0-9_-]*)$/
 
-/** The lanes of a scan at its start. */
-export function firstLanes(): readonly Lane[] {
-  return Array.from({ length: SHARDS }, (_, shard) => ({ shard, after: null }))
+/** Divides the partitions evenly: a shard names them, one hexadecimal digit each. */
+export function shardsOfLanes(count: number): readonly string[] {
+  const begin = (shard: number) => Math.floor((shard * SHARDS) / count)
+  return Array.from({ length: count }, (_, shard) => ALL.slice(begin(shard), begin(shard + 1)))
+}
+
+/**
+ * The lanes of a scan at its start.
+ *
+ * @param shard - As given to `scan`; absent for all partitions.
+ * @throws TypeError for what is no shard of this store.
+ */
+export function lanesOfShard(shard: string | undefined): readonly Lane[] {
+  if (shard !== undefined) checkShard(shard)
+  const digits = shard ?? ALL
+  // Partitions follow each other in a shard, so that none can be in it twice.
+  if (!ALL.includes(digits)) throw new TypeError('shard: is none that this store gave')
+  return [...digits].map((digit) => ({ shard: Number.parseInt(digit, 16), after: null }))
 }
 
 /** Writes a cursor of visible ASCII: at most 11,000 characters, usually some 500. `null` where nothing is left to read. */

@@ -8,15 +8,17 @@ import {
   type Outcome,
   type Page,
   pageLimit,
+  type ScanQuery,
   type SecretHeader,
   type SecretStore,
   type StoredDocument,
   type StoredSecret,
   StoreError,
   type StoreIdentity,
+  shardLimit,
 } from '@talos/envelope'
 import type { DynamodbClient } from './client.ts'
-import { lanesOf } from './cursor.ts'
+import { lanesOf, lanesOfShard } from './cursor.ts'
 import { Deadline } from './deadline.ts'
 import { DocumentItems } from './document-items.ts'
 import { identify, renewId } from './identity.ts'
@@ -107,11 +109,9 @@ class Store implements DynamodbStore {
     return await this.#secrets.read(names, new Deadline(options))
   }
 
-  async scan(
-    query: { readonly cursor: string | null; readonly limit: number; readonly exceptKekId?: string },
-    options?: CallOptions,
-  ): Promise<Page<SecretHeader>> {
+  async scan(query: ScanQuery, options?: CallOptions): Promise<Page<SecretHeader>> {
     const bounded = { ...query, limit: pageLimit(query.limit) }
+    lanesOfShard(query.shard)
     if (query.cursor !== null) lanesOf(query.cursor)
     return await this.#secrets.scan(bounded, new Deadline(options))
   }
@@ -164,6 +164,11 @@ class Store implements DynamodbStore {
   ): Promise<Page<StoredDocument>> {
     const bounded = { ...query, limit: pageLimit(query.limit) }
     return await this.#documents.list(bounded, new Deadline(options))
+  }
+
+  async shards(atMost: number, options?: CallOptions): Promise<readonly string[]> {
+    shardLimit(atMost)
+    return await this.#secrets.shards(atMost, new Deadline(options))
   }
 }
 

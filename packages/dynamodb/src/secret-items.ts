@@ -1,8 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { QueryCommand, type QueryCommandOutput, TransactGetItemsCommand } from '@aws-sdk/client-dynamodb'
-import { type Page, type SecretHeader, type StoredSecret, StoreError } from '@talos/envelope'
+import {
+  type Page,
+  type ScanQuery,
+  type SecretHeader,
+  type StoredSecret,
+  StoreError,
+  shardCount,
+} from '@talos/envelope'
 import { batchGet, itemAt } from './batch-get.ts'
-import { cursorOf, firstLanes, type Lane, lanesOf } from './cursor.ts'
+import { cursorOf, type Lane, lanesOf, lanesOfShard, shardsOfLanes } from './cursor.ts'
 import type { Deadline } from './deadline.ts'
 import { INLINE_SEALED_BYTES, type Item, type Layout, SHARDS, textOf } from './layout.ts'
 import type { Requests } from './requests.ts'
@@ -15,12 +22,8 @@ const LANE_REQUESTS = 4
 /** As many wrap texts as a process holds for each partition. An answer of 1 MB would be some 2,500. */
 const CENSUS_PAGE = 1_000
 
-/** A page to be read. */
-export interface ScanQuery {
-  readonly cursor: string | null
-  readonly limit: number
-  readonly exceptKekId?: string
-}
+/** A shard with fewer records is not worth its lease. One partition with so many is taken for sixteen such shards. */
+const RECORDS_PER_SHARD = 500
 
 /** Reads the items of secrets. */
 export class SecretItems {
@@ -59,8 +62,9 @@ export class SecretItems {
     return new Map([...headers].map(([name, header]) => [name, textOf(header, 'wrap') ?? '']))
   }
 
-  async scan({ cursor, limit, exceptKekId }: ScanQuery, deadline: Deadline): Promise<Page<SecretHeader>> {
-    let waiting = cursor === null ? firstLanes() : lanesOf(cursor)
+  async scan(query: ScanQuery, deadline: Deadline): Promise<Page<SecretHeader>> {
+    const { cursor, limit, exceptKekId, shard } = query
+    let waiting = cursor === null ? lanesOfShard(shard) : lanesOf(cursor)
     const except = exceptKekId === undefined ? null : `talos:v2:${exceptKekId}:`
     const items: SecretHeader[] = []
     const open: Lane[] = []
@@ -82,6 +86,18 @@ export class SecretItems {
       }
     }
     return { items, next: cursorOf([...waiting, ...open]) }
+  }
+
+  /** Divides the partitions, of which one stands for all: names are spread over them evenly. */
+  async shards(atMost: number, deadline: Deadline): Promise<readonly string[]> {
+    const { ScannedCount = 0 } = await this.#query({
+      shard: 0,
+      start: undefined,
+      limit: RECORDS_PER_SHARD,
+      attributes: 'pk',
+      deadline,
+    })
+    return shardsOfLanes(shardCount(ScannedCount * SHARDS, RECORDS_PER_SHARD, Math.min(atMost, SHARDS)))
   }
 
   async census(deadline: Deadline): Promise<ReadonlyMap<string, number>> {

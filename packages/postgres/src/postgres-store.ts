@@ -6,15 +6,19 @@ import {
   checkDocument,
   checkNames,
   KEYRING_DOCUMENT,
+  nameRangeOf,
+  nameShards,
   type Outcome,
   type Page,
   pageLimit,
+  type ScanQuery,
   type SecretHeader,
   type SecretStore,
   type StoredDocument,
   type StoredSecret,
   StoreError,
   type StoreIdentity,
+  shardLimit,
 } from '@talos/envelope'
 import type { PostgresClient, PostgresPool } from './client.ts'
 import { Deadline } from './deadline.ts'
@@ -129,11 +133,8 @@ class View implements SecretStore {
     return this.call(options, (deadline) => this.core.secrets.read(this.#session, names, deadline))
   }
 
-  async scan(
-    query: { readonly cursor: string | null; readonly limit: number; readonly exceptKekId?: string },
-    options?: CallOptions,
-  ): Promise<Page<SecretHeader>> {
-    const bounded = { ...query, limit: pageLimit(query.limit) }
+  async scan(query: ScanQuery, options?: CallOptions): Promise<Page<SecretHeader>> {
+    const bounded = { ...query, limit: pageLimit(query.limit), range: nameRangeOf(query.shard) }
     return this.call(options, (deadline) => this.core.secrets.scan(this.#session, bounded, deadline))
   }
 
@@ -199,6 +200,13 @@ class View implements SecretStore {
   ): Promise<Page<StoredDocument>> {
     const bounded = { ...query, limit: pageLimit(query.limit) }
     return this.call(options, (deadline) => this.core.documents.list(this.#session, bounded, deadline))
+  }
+
+  async shards(atMost: number, options?: CallOptions): Promise<readonly string[]> {
+    shardLimit(atMost)
+    return this.call(options, async (deadline) =>
+      nameShards(await this.core.secrets.borders(this.#session, atMost, deadline)),
+    )
   }
 
   protected writeKeyring(

@@ -1,4 +1,4 @@
-import type { Change, Outcome, Page, SecretHeader, StoredSecret } from '@talos/envelope'
+import type { Change, NameRange, Outcome, Page, ScanQuery, SecretHeader, StoredSecret } from '@talos/envelope'
 import type { Deadline } from './deadline.ts'
 import { isReplica } from './failures.ts'
 import type { Names } from './names.ts'
@@ -6,6 +6,11 @@ import type { Row, Session, Statement } from './session.ts'
 
 /** The most changes and sealed bytes of one statement, which the server and the driver hold in memory several times. */
 const MOST_BYTES = 8_388_608
+
+/** Blocks of the table that are looked into for the borders of shards: at 8 KiB, 16 MiB. */
+const SAMPLED_BLOCKS = 2_000
+/** A shard with fewer records is not worth its lease. */
+const RECORDS_PER_SHARD = 2_000
 
 const KINDS = { create: 'c', replace: 'r', rewrap: 'w', delete: 'd' } as const
 const OUTCOMES: Readonly<Record<string, Outcome>> = {
@@ -20,7 +25,10 @@ const OUTCOMES: Readonly<Record<string, Outcome>> = {
 export class SecretTable {
   readonly #read: Statement
   readonly #page: Statement
+  readonly #pageUpTo: Statement
   readonly #pageExcept: Statement
+  readonly #pageExceptUpTo: Statement
+  readonly #borders: Statement
   readonly #census: Statement
   readonly #apply: Statement
 
@@ -33,11 +41,19 @@ export class SecretTable {
     this.#page = reading(
       `SELECT name, wrap, meta FROM ${secrets} WHERE name > $1::text ORDER BY name LIMIT $2::integer`,
     )
-    // In the order of the names, which no re-wrap changes: what moves between KEKs cannot slip behind the cursor.
-    this.#pageExcept = reading(`${kekIds(secrets)} SELECT part.* FROM ids CROSS JOIN LATERAL (
-  SELECT name, wrap, meta FROM ${secrets}
-  WHERE kek_id = ids.id AND name > $1::text ORDER BY kek_id, name LIMIT $2::integer
-) part WHERE ids.id IS NOT NULL AND ids.id <> $3::text ORDER BY name LIMIT $2::integer`)
+    // Cut behind the limit: by two bounds the planner expects so few records that it reads and sorts the shard for every page.
+    this.#pageUpTo = reading(
+      `SELECT page.* FROM (
+  SELECT name, wrap, meta FROM ${secrets} WHERE name > $1::text ORDER BY name LIMIT $2::integer
+) page WHERE name <= $3::text`,
+    )
+    this.#pageExcept = reading(pageExcept(secrets, 'kek_id = ids.id AND name > $1::text'))
+    // Rows of two columns are compared alike and planned as if they were many. The end of the shard is a bound of the index
+    // here, or a page would go on through all that the other shards have re-wrapped and nobody has vacuumed yet.
+    this.#pageExceptUpTo = reading(
+      pageExcept(secrets, '(kek_id, name) > (ids.id, $1::text) AND (kek_id, name) <= (ids.id, $4::text)'),
+    )
+    this.#borders = reading(borders(secrets, names.literal('secrets')))
     this.#census = reading(`${kekIds(secrets)} SELECT id, (
   SELECT count(*) FROM (
     SELECT FROM ${secrets} WHERE kek_id = ids.id LIMIT 1 + coalesce(
@@ -66,17 +82,30 @@ export class SecretTable {
 
   async scan(
     session: Session,
-    query: { readonly cursor: string | null; readonly limit: number; readonly exceptKekId?: string },
+    query: ScanQuery & { readonly range: NameRange },
     deadline: Deadline,
   ): Promise<Page<SecretHeader>> {
-    const { exceptKekId, limit } = query
-    const from = [query.cursor ?? '', limit]
+    const { exceptKekId, limit, range } = query
+    const upTo = range.upTo === null ? [] : [range.upTo]
+    const from = [query.cursor ?? range.after, limit]
     const rows =
       exceptKekId === undefined
-        ? await rowsOf(session, this.#page, from, deadline)
-        : await rowsOf(session, this.#pageExcept, [...from, exceptKekId], deadline)
+        ? await rowsOf(session, upTo.length === 0 ? this.#page : this.#pageUpTo, [...from, ...upTo], deadline)
+        : await rowsOf(
+            session,
+            upTo.length === 0 ? this.#pageExcept : this.#pageExceptUpTo,
+            [...from, exceptKekId, ...upTo],
+            deadline,
+          )
     const items = rows.map(headerOf)
     return { items, next: items.length === limit ? (items.at(-1)?.name ?? null) : null }
+  }
+
+  /** The names at which the records divide into shards of about one size, ascending; none for few records. */
+  async borders(session: Session, atMost: number, deadline: Deadline): Promise<readonly string[]> {
+    if (atMost === 1) return []
+    const rows = await rowsOf(session, this.#borders, [atMost], deadline)
+    return rows.map(({ name }) => name ?? '')
   }
 
   /**
@@ -168,6 +197,27 @@ export async function rowsOf(
   if (!rows.some(({ replica }) => replica === 'f')) throw isReplica()
   // A row that only says where it comes from is of nulls; the first column found is never null otherwise.
   return rows.filter((row) => Object.values(row)[1] !== null)
+}
+
+/** In the order of the names, which no re-wrap changes: what moves between KEKs cannot slip behind the cursor. */
+function pageExcept(secrets: string, where: string): string {
+  return `${kekIds(secrets)} SELECT part.* FROM ids CROSS JOIN LATERAL (
+  SELECT name, wrap, meta FROM ${secrets} WHERE ${where} ORDER BY kek_id, name LIMIT $2::integer
+) part WHERE ids.id IS NOT NULL AND ids.id <> $3::text ORDER BY name LIMIT $2::integer`
+}
+
+/**
+ * Divides the names of some blocks, chosen at random, which costs the same for a table of any length. Borders need not be
+ * exact, and statistics of the planner, which would cost nothing, may be old or missing.
+ */
+function borders(secrets: string, secretsLiteral: string): string {
+  const blocks = `pg_relation_size(${secretsLiteral}::regclass) / current_setting('block_size')::bigint`
+  const percent = `least(100.0, 100.0 * ${SAMPLED_BLOCKS} / greatest(1, ${blocks}))`
+  return `WITH sampled AS MATERIALIZED (SELECT name FROM ${secrets} TABLESAMPLE SYSTEM (${percent})), wanted AS (
+  SELECT least($1::integer, floor(count(*) * 100.0 / ${percent} / ${RECORDS_PER_SHARD}))::integer AS shards FROM sampled
+) SELECT DISTINCT unnest(percentile_disc(
+  ARRAY(SELECT n::float8 / shards FROM wanted, generate_series(1, shards - 1) AS n)
+) WITHIN GROUP (ORDER BY name)) AS name FROM sampled ORDER BY name`
 }
 
 /** The KEK ids in use, each found by one step down the index. */

@@ -5,14 +5,18 @@ import {
   checkChanges,
   checkDocument,
   checkNames,
+  nameRangeOf,
+  nameShards,
   type Outcome,
   type Page,
   pageLimit,
+  type ScanQuery,
   type SecretHeader,
   type SecretStore,
   type StoredDocument,
   type StoredSecret,
   type StoreIdentity,
+  shardLimit,
 } from '@talos/envelope'
 import type { RedisClient } from './client.ts'
 import { Connection } from './connection.ts'
@@ -22,7 +26,7 @@ import { partlyDecided } from './failures.ts'
 import { durabilityGaps, type Findings, identityOf, MAX_SEALED_BYTES } from './identity.ts'
 import { DEFAULT_PREFIX, keysOf } from './keys.ts'
 import { ENTER } from './scripts/enter.ts'
-import { applyChanges, countSecrets, readSecrets, scanSecrets } from './secrets.ts'
+import { applyChanges, bordersOf, countSecrets, readSecrets, scanSecrets } from './secrets.ts'
 
 /** How long what a server said of its settings is believed. */
 const SETTINGS_MS = 1_000
@@ -93,11 +97,8 @@ class Store implements RedisStore {
     return readSecrets(this.#connection, names, await this.#ready(options))
   }
 
-  async scan(
-    query: { readonly cursor: string | null; readonly limit: number; readonly exceptKekId?: string },
-    options?: CallOptions,
-  ): Promise<Page<SecretHeader>> {
-    const bounded = { ...query, limit: pageLimit(query.limit) }
+  async scan(query: ScanQuery, options?: CallOptions): Promise<Page<SecretHeader>> {
+    const bounded = { ...query, limit: pageLimit(query.limit), range: nameRangeOf(query.shard) }
     return scanSecrets(this.#connection, bounded, await this.#ready(options))
   }
 
@@ -150,6 +151,11 @@ class Store implements RedisStore {
   ): Promise<Page<StoredDocument>> {
     const bounded = { ...query, limit: pageLimit(query.limit) }
     return listDocuments(this.#connection, bounded, await this.#ready(options))
+  }
+
+  async shards(atMost: number, options?: CallOptions): Promise<readonly string[]> {
+    shardLimit(atMost)
+    return nameShards(await bordersOf(this.#connection, atMost, await this.#ready(options)))
   }
 
   /** Enters once, before the first read. */

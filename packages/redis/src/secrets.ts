@@ -1,11 +1,14 @@
-import type { Change, Outcome, Page, SecretHeader, StoredSecret } from '@talos/envelope'
+import type { Change, NameRange, Outcome, Page, ScanQuery, SecretHeader, StoredSecret } from '@talos/envelope'
 import type { RedisArgument } from './client.ts'
 import type { Answer, Connection } from './connection.ts'
 import type { Deadline } from './deadline.ts'
-import { CENSUS, READ, SCAN, WRITE_CHANGES, WRITE_DELETES } from './scripts/records.ts'
+import { BORDERS, CENSUS, READ, SCAN, WRITE_CHANGES, WRITE_DELETES } from './scripts/records.ts'
 
 /** What one call of the script is given at most. */
 const PART = { changes: 500, bytes: 1_048_576 }
+
+/** A shard with fewer records is not worth its lease. */
+const RECORDS_PER_SHARD = 2_000
 
 const OUTCOMES: Readonly<Record<string, Outcome>> = {
   d: 'done',
@@ -39,14 +42,25 @@ export async function readSecrets(
 
 export async function scanSecrets(
   connection: Connection,
-  query: { readonly cursor: string | null; readonly limit: number; readonly exceptKekId?: string },
+  query: ScanQuery & { readonly range: NameRange },
   deadline: Deadline,
 ): Promise<Page<SecretHeader>> {
   const except = query.exceptKekId === undefined ? '' : `talos:v2:${query.exceptKekId}:`
-  const answer = await connection.ask(SCAN, [query.cursor ?? '', query.limit, except], deadline)
+  const { after, upTo } = query.range
+  const args = [query.cursor ?? after, query.limit, except, upTo ?? '']
+  const answer = await connection.ask(SCAN, args, deadline)
   const [next = null, ...rest] = answer ?? []
   const items = inGroups(rest, 3).map(([name = '', wrap = '', meta = '']) => ({ name, wrap, meta }))
   return { items, next: next === null ? null : String(next) }
+}
+
+/** The names at which the records divide into shards of one size, ascending; none for few records. */
+export async function bordersOf(
+  connection: Connection,
+  atMost: number,
+  deadline: Deadline,
+): Promise<readonly string[]> {
+  return ((await connection.ask(BORDERS, [atMost, RECORDS_PER_SHARD], deadline)) ?? []).map(String)
 }
 
 /**

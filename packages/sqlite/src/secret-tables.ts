@@ -1,4 +1,4 @@
-import type { Change, Outcome, Page, SecretHeader, StoredSecret } from '@talos/envelope'
+import type { Change, NameRange, Outcome, Page, SecretHeader, StoredSecret } from '@talos/envelope'
 import type { Connection } from './connection.ts'
 import { kekIdOf } from './schema.ts'
 
@@ -33,11 +33,11 @@ export class SecretTables {
   }
 
   /** One page in the order of the names, which no re-wrap changes: what moves between KEKs cannot slip behind it. */
-  scan(after: string, limit: number, exceptKekId: string | undefined): Page<SecretHeader> {
-    const kekIds = exceptKekId === undefined ? null : this.#kekIds().filter((id) => id !== exceptKekId)
+  scan(range: NameRange, limit: number, exceptKekId: string | undefined): Page<SecretHeader> {
+    const kekIds = exceptKekId === undefined ? null : this.kekIds().filter((id) => id !== exceptKekId)
     if (kekIds?.length === 0) return { items: [], next: null }
     const merged = kekIds !== null && kekIds.length <= MOST_MERGED_KEKS
-    const rows = merged ? this.#pageUnder(kekIds, after, limit) : this.#page(after, limit)
+    const rows = merged ? this.#pageUnder(kekIds, range, limit) : this.#page(range, limit)
     const last = rows.at(-1)
     const except = `talos:v2:${exceptKekId}:`
     const kept = merged || kekIds === null ? rows : rows.filter(({ wrap }) => !wrap.startsWith(except))
@@ -119,7 +119,7 @@ export class SecretTables {
   }
 
   /** The KEK ids in use, each found by one step down the index. */
-  #kekIds(): string[] {
+  kekIds(): string[] {
     const rows = this.#connection
       .statement(
         `WITH RECURSIVE ids (id) AS (
@@ -132,18 +132,40 @@ export class SecretTables {
     return rows.map(({ id }) => id)
   }
 
-  #page(after: string, limit: number): HeaderRow[] {
+  /** Every `step`-th name under a KEK behind `after`, at most `most` of them, found without reading a record. */
+  strides(kekId: string, after: string, step: number, most: number): string[] {
+    const next = this.#connection.statement(
+      `SELECT name FROM ${this.#secrets} WHERE kek_id = ? AND name > ? ORDER BY name LIMIT 1 OFFSET ${step - 1}`,
+    )
+    const names: string[] = []
+    while (names.length < most) {
+      const row = next.get(kekId, names.at(-1) ?? after) as { name: string } | undefined
+      if (row === undefined) break
+      names.push(row.name)
+    }
+    return names
+  }
+
+  #page(range: NameRange, limit: number): HeaderRow[] {
+    const { where, values } = within(range)
     return this.#connection
-      .statement(`SELECT name, wrap, meta FROM ${this.#secrets} WHERE name > ? ORDER BY name LIMIT ?`)
-      .all(after, limit) as HeaderRow[]
+      .statement(`SELECT name, wrap, meta FROM ${this.#secrets} WHERE ${where} ORDER BY name LIMIT ?`)
+      .all(...values, limit) as HeaderRow[]
   }
 
   /** SQLite merges the KEKs' parts of the index as it goes, so that a page costs what it holds. */
-  #pageUnder(kekIds: readonly string[], after: string, limit: number): HeaderRow[] {
-    const arm = `SELECT name, wrap, meta FROM ${this.#secrets} WHERE kek_id = ? AND name > ?`
+  #pageUnder(kekIds: readonly string[], range: NameRange, limit: number): HeaderRow[] {
+    const { where, values } = within(range)
+    const arm = `SELECT name, wrap, meta FROM ${this.#secrets} WHERE kek_id = ? AND ${where}`
     const arms = kekIds.map(() => arm)
     return this.#connection
       .statement(`${arms.join(' UNION ALL ')} ORDER BY name LIMIT ?`)
-      .all(...kekIds.flatMap((kekId) => [kekId, after]), limit) as HeaderRow[]
+      .all(...kekIds.flatMap((kekId) => [kekId, ...values]), limit) as HeaderRow[]
   }
+}
+
+function within({ after, upTo }: NameRange): { readonly where: string; readonly values: readonly string[] } {
+  return upTo === null
+    ? { where: 'name > ?', values: [after] }
+    : { where: 'name > ? AND name <= ?', values: [after, upTo] }
 }

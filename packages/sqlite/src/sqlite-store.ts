@@ -6,16 +6,21 @@ import {
   checkDocument,
   checkNames,
   KEYRING_DOCUMENT,
+  nameRangeOf,
+  nameShards,
   type Outcome,
   type Page,
   pageLimit,
+  type ScanQuery,
   type SecretHeader,
   type SecretStore,
   type StoredDocument,
   type StoredSecret,
   StoreError,
   type StoreIdentity,
+  shardLimit,
 } from '@talos/envelope'
+import { bordersOf } from './borders.ts'
 import { Connection } from './connection.ts'
 import type { SqliteDatabase } from './database.ts'
 import { Deadline, pause } from './deadline.ts'
@@ -113,14 +118,13 @@ class Store implements SqliteStore {
     return this.#read(options, () => names.map((name) => this.#secrets.read(name)))
   }
 
-  async scan(
-    query: { readonly cursor: string | null; readonly limit: number; readonly exceptKekId?: string },
-    options?: CallOptions,
-  ): Promise<Page<SecretHeader>> {
+  async scan(query: ScanQuery, options?: CallOptions): Promise<Page<SecretHeader>> {
     const limit = pageLimit(query.limit)
+    const { after, upTo } = nameRangeOf(query.shard)
+    const range = { after: query.cursor ?? after, upTo }
     // A loop over pages would otherwise run in microtasks alone and let nobody else have a turn.
     await setImmediate()
-    return this.#read(options, () => this.#secrets.scan(query.cursor ?? '', limit, query.exceptKekId))
+    return this.#read(options, () => this.#secrets.scan(range, limit, query.exceptKekId))
   }
 
   async write(guard: number, changes: readonly Change[], options?: CallOptions): Promise<readonly Outcome[]> {
@@ -174,13 +178,19 @@ class Store implements SqliteStore {
     return this.#read(options, () => this.#documents.list(query.prefix, query.cursor ?? '', limit))
   }
 
+  async shards(atMost: number, options?: CallOptions): Promise<readonly string[]> {
+    shardLimit(atMost)
+    const deadline = new Deadline(options)
+    return nameShards(await bordersOf(this.#secrets, (step) => this.#read(deadline, step), atMost))
+  }
+
   #incarnation(): string {
     const row = this.#connection.statement(`SELECT incarnation FROM ${this.#prefix}store`).get()
     return (row as { incarnation: string }).incarnation
   }
 
   /** All that a step reads is of one moment, and of no transaction that somebody else has open on the connection. */
-  async #read<T>(options: CallOptions | undefined, step: () => T): Promise<T> {
+  async #read<T>(options: CallOptions | Deadline | undefined, step: () => T): Promise<T> {
     return whenFree(options, () => this.#connection.transaction('read', () => this.#afterCheck(step)))
   }
 
@@ -196,8 +206,8 @@ class Store implements SqliteStore {
 }
 
 /** Makes attempts until nobody is in the way or the call's time is up. */
-async function whenFree<T>(options: CallOptions | undefined, step: () => T): Promise<T> {
-  const deadline = new Deadline(options)
+async function whenFree<T>(options: CallOptions | Deadline | undefined, step: () => T): Promise<T> {
+  const deadline = options instanceof Deadline ? options : new Deadline(options)
   let obstacle: Busy | null = null
   for (let attempt = 1; ; attempt += 1) {
     const end = deadline.passed(obstacle)

@@ -94,7 +94,8 @@ return answer
 )
 
 /**
- * ARGV: the name behind which to begin; the most items; what the wrap texts to leave out begin with, or nothing.
+ * ARGV: the name behind which to begin; the most items; what the wrap texts to leave out begin with, or nothing; the last name
+ * to read, or nothing.
  *
  * Answers `ok`, the name to go on behind or nil, then name, wrap and meta of each item. Goes by the names in their order, which no
  * re-wrap touches.
@@ -105,10 +106,11 @@ export const SCAN = script(
 ${PRIMARY}
 ${OPENED}
 local cursor, limit, except = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local to = ARGV[4] == '' and '+' or '[' .. ARGV[4]
 local began, answer, items, bytes, more = clock(), { 'ok', false }, 0, 0, true
 while more and items < limit and bytes < ${ANSWER_BYTES} and clock() - began < ${LONGEST_MS} do
   local size = except == '' and math.min(128, limit - items) or 128
-  local names = call('ZRANGE', NAMES, '(' .. cursor, '+', 'BYLEX', 'LIMIT', 0, size)
+  local names = call('ZRANGE', NAMES, '(' .. cursor, to, 'BYLEX', 'LIMIT', 0, size)
   more = #names == size
   if #names > 0 then
     local wraps, chosen = call('HMGET', WRAPS, unpack(names)), {}
@@ -139,6 +141,26 @@ while more and items < limit and bytes < ${ANSWER_BYTES} and clock() - began < $
   end
 end
 if more then answer[2] = cursor end
+return answer
+`,
+)
+
+/**
+ * ARGV: the most shards; the fewest records of one. Answers `ok`, then the last name of each shard but the last one, found by
+ * their ranks. The empty name has rank 0.
+ */
+export const BORDERS = script(
+  'no-writes,allow-oom',
+  `
+${PRIMARY}
+${OPENED}
+local records = call('ZCARD', NAMES) - 1
+local shards = math.min(tonumber(ARGV[1]), math.floor(records / tonumber(ARGV[2])))
+local answer = { 'ok' }
+for n = 1, shards - 1 do
+  local rank = math.floor(n * records / shards)
+  answer[n + 1] = call('ZRANGE', NAMES, rank, rank)[1]
+end
 return answer
 `,
 )
