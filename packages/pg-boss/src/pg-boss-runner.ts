@@ -11,8 +11,8 @@ import { prepareQueue } from './rotation-queue.ts'
 import { shardJobOf, singletonKeyOf } from './shard-data.ts'
 
 const DEFAULT_QUEUE = 'talos-rotation'
-const DEFAULT_CONCURRENCY = 2
-const MOST_CONCURRENCY = 32
+const DEFAULT_CONCURRENCY = 1
+const MOST_CONCURRENCY = 8
 const DEFAULT_POLLING_SECONDS = 2
 const LEAST_POLLING_SECONDS = 0.5
 /** Of the time that pg-boss leaves to a job: then its worker hands it on, which costs no retry. */
@@ -39,9 +39,14 @@ export interface PgBossRunnerOptions {
    * @defaultValue none
    */
   readonly deadLetter?: string
-  /** How many shards this process works on at once: 1 to 32. @defaultValue 2 */
+  /**
+   * How many shards this process works on at once: 1 to 8. It stands in for `concurrency` of `vault.rotate`, which this
+   * runner does not look at. More than one helps where the store is far away.
+   *
+   * @defaultValue 1
+   */
   readonly concurrency?: number
-  /** How often each of these asks for a shard while there is none, in seconds: 0.5 to 3,600. @defaultValue 2 */
+  /** How often it asks for a shard while there is none, in seconds: 0.5 to 3,600. @defaultValue 2 */
   readonly pollingIntervalSeconds?: number
 }
 

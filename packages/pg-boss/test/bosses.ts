@@ -3,9 +3,7 @@ import { Client } from 'pg'
 import { type ConstructorOptions, type JobWithMetadata, PgBoss } from 'pg-boss'
 import { onTestFinished } from 'vitest'
 import { service } from '../../../test/services/service.ts'
-
-/** pg-boss looks for the jobs of dead workers as often as it can. */
-export const WATCHFUL = { superviseIntervalSeconds: 1, monitorIntervalSeconds: 1 } as const
+import { WATCHFUL } from './watchful.ts'
 
 /** Makes a database that no other test has. */
 export async function newDatabase(): Promise<string> {

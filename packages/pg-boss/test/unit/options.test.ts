@@ -9,7 +9,7 @@ test('options of the wrong form are refused by name', () => {
   expect(() => pgBossRunner({ boss: {} as PgBossInstance })).toThrow(/boss is a started PgBoss/)
   expect(wrong({ queue: '' })).toThrow(/queue is the name/)
   expect(wrong({ queue: 'one', deadLetter: 'one' })).toThrow(/deadLetter is the name of another queue/)
-  for (const concurrency of [0, 33, 1.5]) expect(wrong({ concurrency })).toThrow(/from 1 to 32/)
+  for (const concurrency of [0, 9, 1.5]) expect(wrong({ concurrency })).toThrow(/from 1 to 8/)
   for (const seconds of [0.4, Number.NaN, 3_601])
     expect(wrong({ pollingIntervalSeconds: seconds })).toThrow(/from 0.5 to 3,600/)
 })
