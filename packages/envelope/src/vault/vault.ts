@@ -27,6 +27,15 @@ import type { CallOptions, Page, SecretStore } from '../store/secret-store.ts'
 import { checkEpoch } from './arguments.ts'
 import { bindKeks, type RunCall } from './bind-keks.ts'
 import { bindRotations } from './bind-rotations.ts'
+import {
+  type CallOperation,
+  type CallTeller,
+  told,
+  toldAllFound,
+  toldDone,
+  toldFound,
+  toldOutcome,
+} from './call-events.ts'
 import { Deadline } from './deadline.ts'
 import { KeyAccess } from './key-access.ts'
 import { Records } from './records.ts'
@@ -96,6 +105,7 @@ export class Vault implements SecretVault {
   readonly #keys: KeyAccess
   readonly #records: Records
   readonly #inFlight = new Set<Promise<unknown>>()
+  readonly #teller: CallTeller
   readonly #ending = new AbortController()
   #closing: Promise<void> | null = null
 
@@ -104,6 +114,7 @@ export class Vault implements SecretVault {
     this.#parts = parts
     this.namespace = namespace
     this.instanceId = uuidV7(runtime)
+    this.#teller = { emit: parts.onEvent === undefined ? null : this.#emit, runtime }
     this.#state = new KeyringState(store, namespace)
     const keys = new KeyAccess(keyring, this.#state, this.#emit)
     this.#keys = keys
@@ -172,11 +183,11 @@ export class Vault implements SecretVault {
   }
 
   put(name: string, value: string | Uint8Array, options: PutOptions = {}): Promise<PutResult> {
-    return this.#call(() => this.#records.put(name, value, options))
+    return this.#told('put', toldOutcome, () => this.#records.put(name, value, options))
   }
 
   import(envelope: string, options: ImportOptions): Promise<PutResult> {
-    return this.#call(async () => {
+    return this.#told('import', toldOutcome, async () => {
       const keys = checkImportKeys(options.keys, options.insecureAllowWeakKey === true)
       const parsed = readTalosV1(envelope)
       this.#keys.setApart(keys.map(({ fingerprint }) => fingerprint))
@@ -191,29 +202,31 @@ export class Vault implements SecretVault {
   }
 
   reencrypt(name: string, options: GetOptions = {}): Promise<ReencryptResult> {
-    return this.#call(() => this.#records.reencrypt(name, options))
+    return this.#told('reencrypt', toldOutcome, () => this.#records.reencrypt(name, options))
   }
 
   get(name: string, options: GetOptions = {}): Promise<Secret | null> {
-    return this.#call(() => this.#records.get(name, options))
+    return this.#told('get', toldFound, () => this.#records.get(name, options))
   }
 
   getMany(names: readonly string[], options: GetOptions = {}): Promise<readonly (Secret | null)[]> {
-    return this.#call(() => this.#records.getMany(names, options))
+    return this.#told('getMany', toldAllFound, () => this.#records.getMany(names, options))
   }
 
   delete(name: string, options: DeleteOptions = {}): Promise<DeleteResult> {
-    return this.#call(() => this.#records.delete(name, options))
+    return this.#told('delete', toldOutcome, () => this.#records.delete(name, options))
   }
 
   within(store: SecretStore): VaultView {
     if (typeof store?.write !== 'function') throw new TypeError('store is a view of the store of this vault.')
     const records = new Records({ ...this.#parts, store, state: this.#state, keys: this.#keys })
     return {
-      put: (name, value, options = {}) => this.#call(() => records.put(name, value, options)),
-      get: (name, options = {}) => this.#call(() => records.get(name, options)),
-      getMany: (names, options = {}) => this.#call(() => records.getMany(names, options)),
-      delete: (name, options = {}) => this.#call(() => records.delete(name, options)),
+      put: (name, value, options = {}) =>
+        this.#told('put', toldOutcome, () => records.put(name, value, options)),
+      get: (name, options = {}) => this.#told('get', toldFound, () => records.get(name, options)),
+      getMany: (names, options = {}) =>
+        this.#told('getMany', toldAllFound, () => records.getMany(names, options)),
+      delete: (name, options = {}) => this.#told('delete', toldOutcome, () => records.delete(name, options)),
     }
   }
 
@@ -227,7 +240,7 @@ export class Vault implements SecretVault {
   }
 
   listPage(options: ListPageOptions = {}): Promise<Page<SecretEntry>> {
-    return this.#call(() => this.#records.listPage(options))
+    return this.#told('list', toldDone, () => this.#records.listPage(options))
   }
 
   rotate(options: RotateOptions = {}): Promise<RotateResult> {
@@ -242,7 +255,7 @@ export class Vault implements SecretVault {
   }
 
   status(options: CallOptions = {}): Promise<VaultStatus> {
-    return this.#call(() => {
+    return this.#told('status', toldDone, () => {
       const { store, runtime, namespace, keyring, keyWatch } = this.#parts
       const keyNotices = [...(keyWatch?.notices ?? []), ...this.#reload.notices]
       const sources = { store, keyring, runtime, namespace, instanceId: this.instanceId, keyNotices }
@@ -317,6 +330,11 @@ export class Vault implements SecretVault {
       const deadline = new Deadline(this.#parts.runtime, options ?? {})
       return await call(() => deadline.next())
     })
+
+  /** A call that the listener hears of. */
+  #told<T>(operation: CallOperation, outcomeOf: (answer: T) => string, call: () => Promise<T>): Promise<T> {
+    return told(this.#teller, operation, outcomeOf, () => this.#call(call))
+  }
 
   /** Counts a call, so that `close` can wait for it. */
   async #call<T>(call: () => Promise<T>): Promise<T> {

@@ -5,6 +5,7 @@ import type { Runtime } from '../../src/runtime.ts'
 import { heldClock } from '../../src/testing.ts'
 import { told, toldAllFound, toldDone, toldFound, toldOutcome } from '../../src/vault/call-events.ts'
 import type { Secret } from '../../src/vault/secret.ts'
+import { BOTH_WISH_V1, testDomain } from '../support/vaults.ts'
 
 const secret = {} as Secret
 const unreadClock: Runtime = {
@@ -67,5 +68,48 @@ describe('a call that nobody hears of', () => {
     }
     expect(told({ emit: null, runtime: unreadClock }, 'get', notAsked, () => promise)).toBe(promise)
     await promise
+  })
+})
+
+describe('a vault', () => {
+  it('tells every call of its own and of its views, and none of what it does by itself', async () => {
+    const domain = testDomain()
+    const vault = await domain.open(BOTH_WISH_V1)
+    const view = vault.within(domain.store)
+    await vault.put('a', 'value')
+    await vault.put('a', 'value', { expectedVersion: 7 })
+    await vault.get('a')
+    await vault.getMany(['a', 'b'])
+    for await (const { name } of vault.list()) expect(name).toBe('a')
+    await vault.reencrypt('a')
+    await vault.status()
+    await view.put('b', 'value')
+    await view.get('c')
+    await view.getMany(['a', 'b'])
+    await view.delete('b')
+    await vault.delete('b')
+    await expect(vault.import('{}', { name: 'a', keys: [] })).rejects.toThrow()
+    await expect(vault.get('')).rejects.toThrow(TypeError)
+    await domain.clock.advance(60_000)
+    await vault.close()
+    await expect(vault.get('a')).rejects.toThrow()
+    const calls = domain.events.filter((event) => event.type === 'call')
+    expect(calls.map(({ operation, outcome }) => `${operation} ${outcome}`)).toEqual([
+      'put created',
+      'put conflict',
+      'get found',
+      'getMany partly',
+      'list done',
+      'reencrypt reencrypted',
+      'status done',
+      'put created',
+      'get missing',
+      'getMany found',
+      'delete deleted',
+      'delete missing',
+      'import unexpected',
+      'get unexpected',
+      'get ERR_VAULT_CLOSED',
+    ])
   })
 })
