@@ -185,14 +185,16 @@ export const MATRIX: Readonly<Record<RetirementReasonCode, MatrixRow>> = {
   operation_targets_it: {
     clause: 'S5',
     cells: onEvery({
-      title:
-        'an instance that is in no fleet was frozen in a rotation towards v2, and v3 was promoted before anything was under v2',
+      title: 'a rotation towards v2 was paused before anything was under it, and v3 was promoted',
       async run(scene) {
         await scene.promoted()
         await scene.close()
         const { vault: frozen, atScan } = await scene.freezing('v2', ['v1', 'v2'], { fleet: 'none' })
-        await frozen.rotate()
+        const { id } = await frozen.rotate()
         await atScan
+        // Does not hold v2, and so cannot go on with the rotation itself.
+        const pausing = await scene.open('v1', ['v1'], { fleet: 'none' })
+        await pausing.rotations.pause(id)
         const vault = await scene.open('v3', ['v1', 'v2', 'v3'])
         await vault.keks.recordEscrow(await scene.escrow('v2'))
         return { vault, kekId: 'v2' }

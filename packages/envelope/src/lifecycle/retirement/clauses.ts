@@ -115,8 +115,8 @@ function operationTargets({ kekId, evidence: { S5 } }: RetirementCase): Finding[
   const isActive = operation?.status === 'running' || operation?.status === 'paused'
   if (operation === null || !isActive || operation.targetKekId !== kekId) return []
   const message =
-    `The rotation ${operation.id} is still going towards KEK "${kekId}". Let an instance finish or end it, then start one ` +
-    'towards the current KEK.'
+    `The rotation ${operation.id} is still going towards KEK "${kekId}". Let it finish, or cancel it with ` +
+    'vault.rotations.cancel(), then start one towards the current KEK.'
   return [blocks('operation_targets_it', message)]
 }
 
