@@ -1,0 +1,2 @@
+export type { TelemetryOptions } from './open-instrumented-vault.ts'
+export { openInstrumentedVault } from './open-instrumented-vault.ts'
