@@ -1,0 +1,114 @@
+import type { JSX } from 'preact'
+import { useState } from 'preact/hooks'
+import { ApiProblem } from '../../api/problem.ts'
+import type { Kek, KekStatus } from '../../api/types.ts'
+import { Dialog } from '../../design/dialog.tsx'
+import { TextField } from '../../design/field.tsx'
+import { useSession } from '../../session/session.ts'
+
+/** What every question about a KEK is asked with. */
+export interface KekDialogProps {
+  readonly kek: Kek
+  readonly status: KekStatus
+  readonly onClose: () => void
+  readonly onDone: () => void
+}
+
+/** Does what was confirmed at the epoch that the page showed; another one is an answer, and the page then shows that. */
+export function useKekChange({ kek, status, onDone }: KekDialogProps) {
+  const { client, announce } = useSession()
+  return async (
+    verb: 'promote' | 'suspend' | 'resume' | 'retire',
+    body: Readonly<Record<string, unknown>>,
+    said: string,
+  ): Promise<void> => {
+    const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== ''))
+    try {
+      await client.changeKek(kek.id, verb, given, status.epoch)
+    } catch (error) {
+      if (error instanceof ApiProblem && error.status === 412) {
+        announce('bad', 'The keys were changed by somebody else meanwhile. Nothing was done.')
+        onDone()
+        return
+      }
+      throw error
+    }
+    announce('ok', said)
+    onDone()
+  }
+}
+
+export function ReasonField({
+  value,
+  onInput,
+  hint = 'For the audit trail; one line.',
+}: {
+  readonly value: string
+  readonly onInput: (text: string) => void
+  readonly hint?: string
+}): JSX.Element {
+  return <TextField label="Reason" value={value} onInput={onInput} hint={hint} autoComplete="off" />
+}
+
+export function PromoteDialog(props: KekDialogProps): JSX.Element {
+  const { kek, status, onClose } = props
+  const change = useKekChange(props)
+  const [reason, setReason] = useState('')
+  return (
+    <Dialog
+      title={`Make ${kek.id} current?`}
+      verb="Promote"
+      onClose={onClose}
+      onConfirm={() => change('promote', { reason }, `${kek.id} is current now.`)}
+      typed={{ text: kek.id, label: `Type ${kek.id} to confirm` }}
+    >
+      <p>
+        From then on new values go under <code>{kek.id}</code>, and <code>{status.current_kek_id}</code> only
+        opens what is under it. Every live instance must hold <code>{kek.id}</code>; whoever does not is named
+        and nothing is changed.
+      </p>
+      <ReasonField value={reason} onInput={setReason} />
+    </Dialog>
+  )
+}
+
+export function SuspendDialog(props: KekDialogProps): JSX.Element {
+  const { kek, onClose } = props
+  const change = useKekChange(props)
+  const [reason, setReason] = useState('')
+  return (
+    <Dialog
+      title={`Suspend ${kek.id}?`}
+      verb="Suspend"
+      isDangerous
+      onClose={onClose}
+      onConfirm={() => change('suspend', { reason }, `${kek.id} is suspended.`)}
+      typed={{ text: kek.id, label: `Type ${kek.id} to confirm` }}
+    >
+      <p>
+        The rehearsal of its removal: with its next heartbeat every instance refuses to open anything under{' '}
+        <code>{kek.id}</code> and tells who tries. Resuming undoes it at once.
+      </p>
+      <ReasonField value={reason} onInput={setReason} />
+    </Dialog>
+  )
+}
+
+export function ResumeDialog(props: KekDialogProps): JSX.Element {
+  const { kek, onClose } = props
+  const change = useKekChange(props)
+  const [reason, setReason] = useState('')
+  return (
+    <Dialog
+      title={`Resume ${kek.id}?`}
+      verb="Resume"
+      onClose={onClose}
+      onConfirm={() => change('resume', { reason }, `${kek.id} opens what is under it again.`)}
+    >
+      <p>
+        <code>{kek.id}</code> is decrypt-only again: it opens what is under it and takes nothing new.
+      </p>
+      <ReasonField value={reason} onInput={setReason} />
+    </Dialog>
+  )
+}

@@ -1,0 +1,143 @@
+import type { JSX } from 'preact'
+import type { KekStatus } from '../../api/types.ts'
+import { Badge, Loading, Note, Problem } from '../../design/feedback.tsx'
+import { PageHead } from '../../design/page.tsx'
+import type { PageProps } from '../../shell.tsx'
+import { inWords, many } from '../../words/numbers.ts'
+import { KekCard } from './kek-card.tsx'
+import { RemovalCard } from './removal-card.tsx'
+
+/** Where every KEK is in its life, and whether an old one can go. */
+export function OverviewPage({ keks }: PageProps): JSX.Element {
+  const { data, problem, isLoading, refresh } = keks
+  return (
+    <>
+      <PageHead title="Overview">
+        {data === null
+          ? 'Keys and secrets'
+          : `Keyring domain ${data.namespace}, epoch ${data.epoch ?? 'none'}`}
+      </PageHead>
+      <div class="stack">
+        {problem && <Problem problem={problem} retry={refresh} />}
+        {isLoading && <Loading what="the state of the keys" />}
+        {data && <State status={data} refresh={refresh} />}
+      </div>
+    </>
+  )
+}
+
+function State({
+  status,
+  refresh,
+}: {
+  readonly status: KekStatus
+  readonly refresh: () => void
+}): JSX.Element {
+  const { counts, fleet } = status
+  const stale = Object.values(status.stale_counts).reduce((sum, count) => sum + count, 0)
+  const isLess = counts.at_least.length > 0
+  return (
+    <>
+      <Warnings status={status} />
+      <dl class="tiles">
+        <div>
+          <dt>Current KEK</dt>
+          <dd class="mono">
+            {status.current_kek_id ?? 'none'}
+            <small>
+              {status.pending ? `${status.pending.kek_id} is to follow` : 'new values go under it'}
+            </small>
+          </dd>
+        </div>
+        <div>
+          <dt>Secrets</dt>
+          <dd>
+            {inWords(counts.records)}
+            {isLess && '+'}
+            <small>
+              {counts.level === 'strong' ? 'counted for this page' : 'count is no proof on this store'}
+            </small>
+          </dd>
+        </div>
+        <div>
+          <dt>Stale</dt>
+          <dd>
+            {inWords(stale)}
+            {isLess && '+'}
+            <small>
+              {stale === 0 ? 'everything is under the target' : `not under ${status.target_kek_id} yet`}
+            </small>
+          </dd>
+        </div>
+        <div>
+          <dt>Instances</dt>
+          <dd>
+            {inWords(fleet.live)}
+            <small>
+              {fleet.disagreeing > 0
+                ? `${inWords(fleet.disagreeing)} not in agreement`
+                : fleet.silent > 0
+                  ? `${inWords(fleet.silent)} silent`
+                  : 'all in agreement'}
+            </small>
+          </dd>
+        </div>
+      </dl>
+      <RemovalCard status={status} />
+      <section class="card" aria-labelledby="keks">
+        <header>
+          <div>
+            <h2 id="keks">Life of the KEKs</h2>
+            <p>{many(status.keks.length, 'KEK')} known to this keyring domain or to this instance</p>
+          </div>
+          {status.ready ? <Badge look="ok">Ready</Badge> : <Badge look="bad">Not ready</Badge>}
+        </header>
+        <div class="keks">
+          {[...status.keks].reverse().map((kek) => (
+            <KekCard key={kek.id} kek={kek} status={status} refresh={refresh} />
+          ))}
+        </div>
+      </section>
+    </>
+  )
+}
+
+function Warnings({ status }: { readonly status: KekStatus }): JSX.Element {
+  const { pending } = status
+  return (
+    <>
+      {!status.ready && (
+        <Note weight="bad">
+          <strong>This instance is not ready.</strong>
+          <ul>
+            {status.reasons.map(({ message }) => (
+              <li key={message} class="break">
+                {message}
+              </li>
+            ))}
+          </ul>
+        </Note>
+      )}
+      {pending && (
+        <Note weight="warn">
+          <strong>
+            {pending.kek_id} waits for {many(pending.waiting_for.length, 'instance')} before it becomes
+            current.
+          </strong>
+          <ul>
+            {pending.waiting_for.map((instance) => (
+              <li key={instance.instance_id} class="break">
+                {instance.message}
+              </li>
+            ))}
+          </ul>
+        </Note>
+      )}
+      {status.notices.map((notice) => (
+        <Note key={notice}>
+          <span class="break">{notice}</span>
+        </Note>
+      ))}
+    </>
+  )
+}

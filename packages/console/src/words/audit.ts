@@ -1,0 +1,22 @@
+import type { AuditEvent } from '../api/types.ts'
+
+const TITLES: Readonly<Record<string, (kekId: string) => string>> = {
+  promote: (id) => `Promotion of ${id}`,
+  suspend: (id) => `Suspension of ${id}`,
+  resume: (id) => `${id} resumed`,
+  retire: (id) => `Retirement of ${id}`,
+  reactivate: (id) => `${id} made current once more`,
+  adopt: () => 'Keyring document made anew from the records',
+  confirm_store: () => 'Store confirmed',
+  mark_compromised: (id) => `${id} marked compromised`,
+  record_escrow: (id) => `Escrow of ${id} recorded`,
+  rotate: (id) => `Rotation to ${id}`,
+  reload: () => 'Key source loaded again',
+}
+
+export function titleOf({ action, kek_id, details }: AuditEvent): string {
+  const title = TITLES[action]
+  const verb = details['verb']
+  const more = typeof verb === 'string' ? `: ${verb}` : ''
+  return (title === undefined ? action.replaceAll('_', ' ') : title(kek_id ?? 'a KEK')) + more
+}

@@ -1,0 +1,35 @@
+import type { Rotation } from '../api/types.ts'
+import type { BadgeLook } from '../design/feedback.tsx'
+
+export const STATUS_LABELS: Readonly<Record<Rotation['status'], string>> = {
+  running: 'Running',
+  paused: 'Paused',
+  completed: 'Completed',
+  failed: 'Ended with failures',
+  cancelled: 'Cancelled',
+}
+
+export const STATUS_LOOKS: Readonly<Record<Rotation['status'], BadgeLook>> = {
+  running: 'accent',
+  paused: 'warn',
+  completed: 'ok',
+  failed: 'bad',
+  cancelled: '',
+}
+
+/** What each check that a quarantined secret did not pass means, and what to do with the secret. */
+const QUARANTINE: Readonly<Record<string, string>> = {
+  kek_unknown: 'Its KEK is not held by any instance that tried. Add the KEK back, then try again.',
+  kek_mismatch: 'Its KEK is held with other bytes. Correct the key source, then try again.',
+  wrap_corrupt: 'The wrapped key was altered. Restore the record from a backup, or replace the value.',
+  wrap_malformed:
+    'The stored wrap text cannot be read. Restore the record from a backup, or replace the value.',
+  commitment_mismatch: 'It belongs to another name or context. Restore the record, or replace the value.',
+  payload_corrupt: 'The value was altered. Restore the record from a backup, or replace the value.',
+  aad_mismatch: 'It carries another context. Restore the record from a backup, or replace the value.',
+  metadata_damaged: 'The record’s metadata is damaged. Restore it, or delete the secret and store it again.',
+}
+
+export function quarantineAdvice(reason: string): string {
+  return QUARANTINE[reason] ?? 'Restore the record from a backup, replace the value, or delete the secret.'
+}
