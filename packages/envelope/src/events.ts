@@ -35,6 +35,8 @@ export type VaultEvent =
       /** This instance has written one batch of a rotation. */
       readonly type: 'rotation_batch'
       readonly operationId: string
+      /** Then nothing was written, and `rewrapped` is what would have been. */
+      readonly dryRun: boolean
       /** The sum of the following four and of those that were under the target already. */
       readonly records: number
       readonly rewrapped: number

@@ -45,7 +45,11 @@ function countBatch(
 ): void {
   const { records, rewrapped, changed, deleted, failed } = batch
   const alreadyCurrent = records - rewrapped - changed - deleted - failed
-  const outcomes = { rewrapped, already_current: alreadyCurrent, changed, deleted, failed }
+  const outcomes = {
+    [batch.dryRun ? 'rehearsed' : 'rewrapped']: rewrapped,
+    already_current: alreadyCurrent,
+    ...{ changed, deleted, failed },
+  }
   for (const [became, count] of Object.entries(outcomes)) {
     // Also 0: an alarm on a rate needs the series before the first failure.
     rotationRecords.add(count, { ...shared, [ATTRIBUTE.outcome]: became })

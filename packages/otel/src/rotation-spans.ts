@@ -18,8 +18,10 @@ const TALLY_ATTRIBUTES = {
 
 /** SDKs keep 128 events of a span: enough for passes when a quarantine that is long takes no more than this. */
 const MOST_QUARANTINED = 64
-/** How long after the last event an instance counts as not working on an operation any more. */
+/** How long after the last event an instance counts as not working on an operation any more: a batch may wait long for the rate. */
 const QUIET_MS = 5 * 60_000
+/** The same once the operation was paused or has ended before its time: batches that are being written are still told. */
+const ENDING_MS = 5000
 /** Rotations that a call began and that no batch was heard of yet. */
 const MOST_BEGUN = 16
 
@@ -29,6 +31,7 @@ interface Work {
   batches: number
   quarantined: number
   pass: number
+  isEnding: boolean
   lastMs: number
 }
 
@@ -65,7 +68,8 @@ export class RotationSpans {
 
   /** Ends the spans of operations that nothing was heard of for a while: others work on them, or nobody. */
   endQuiet(): void {
-    for (const [id, { lastMs }] of this.#work) if (this.#now() - lastMs > QUIET_MS) this.#end(id)
+    for (const [id, { lastMs, isEnding }] of this.#work)
+      if (this.#now() - lastMs >= (isEnding ? ENDING_MS : QUIET_MS)) this.#end(id)
   }
 
   endAll(): void {
@@ -74,50 +78,61 @@ export class RotationSpans {
 
   #onRotation(event: EventOf<'rotation'>): void {
     const { operationId, status, pass } = event
-    const work = this.#work.get(operationId)
-    if (work !== undefined) {
-      work.lastMs = this.#now()
-      if (pass > work.pass) this.#beginPass(work, pass)
-      work.span.setAttribute(ATTRIBUTE.rotationStatus, status)
-      if (status === 'failed') work.span.setStatus({ code: SpanStatusCode.ERROR, message: status })
-    }
     if (status === 'running') keep(this.#heard, operationId, event)
-    else this.#end(operationId)
+    const work = this.#work.get(operationId)
+    if (work === undefined) return
+    work.lastMs = this.#now()
+    if (pass > work.pass) this.#beginPass(work, pass)
+    work.span.setAttribute(ATTRIBUTE.kekId, event.targetKekId)
+    // Workers that have not yet heard of the end go on telling what they know.
+    if (status === 'running' && work.isEnding) return
+    work.isEnding = status !== 'running'
+    work.span.setAttribute(ATTRIBUTE.rotationStatus, status)
+    if (status === 'failed') work.span.setStatus({ code: SpanStatusCode.ERROR, message: status })
+    if (status === 'completed') this.#end(operationId)
   }
 
   #onBatch(batch: EventOf<'rotation_batch'>): void {
-    const work = this.#work.get(batch.operationId) ?? this.#begin(batch)
+    const { operationId, planMs, writeMs, dryRun } = batch
+    const work = this.#work.get(operationId) ?? this.#begin(operationId, this.#now() - planMs - writeMs)
+    if (work.batches === 0) work.span.setAttribute(ATTRIBUTE.rotationDryRun, dryRun)
     for (const member of TALLIED) work.tally[member] += batch[member]
     work.batches += 1
     work.lastMs = this.#now()
   }
 
   #onQuarantined({ operationId, kekId, reason }: EventOf<'quarantined'>): void {
-    const work = this.#work.get(operationId)
-    if (work === undefined || work.quarantined >= MOST_QUARANTINED) return
+    // The records of a batch are told before the batch.
+    const work = this.#work.get(operationId) ?? this.#begin(operationId, this.#now())
+    if (work.quarantined >= MOST_QUARANTINED) return
     work.quarantined += 1
     const attributes = { [ATTRIBUTE.reason]: reason, ...(kekId === null ? {} : { [ATTRIBUTE.kekId]: kekId }) }
     work.span.addEvent('talos.envelope.rotation.quarantined', attributes, this.#now())
   }
 
-  #begin({ operationId, planMs, writeMs }: EventOf<'rotation_batch'>): Work {
+  #begin(operationId: string, startTime: number): Work {
     const heard = this.#heard.get(operationId)
     const begunBy = this.#begunBy.get(operationId)
-    const startTime = this.#now() - planMs - writeMs
     const attributes = {
       ...this.#spans.shared,
       [ATTRIBUTE.rotationId]: operationId,
       [ATTRIBUTE.rotationStatus]: 'running',
-      ...(heard === undefined
-        ? {}
-        : { [ATTRIBUTE.kekId]: heard.targetKekId, [ATTRIBUTE.rotationDryRun]: heard.dryRun }),
+      ...(heard === undefined ? {} : { [ATTRIBUTE.kekId]: heard.targetKekId }),
     }
     const links = begunBy === undefined ? [] : [{ context: begunBy }]
     const options = { root: true, attributes, links, startTime }
     // Whatever was active where the work began has ended long before the work does.
     const span = this.#spans.tracer().startSpan('talos.envelope.rotation', options, ROOT_CONTEXT)
     const tally = { records: 0, rewrapped: 0, changed: 0, deleted: 0, failed: 0 }
-    const work: Work = { span, tally, batches: 0, quarantined: 0, pass: 0, lastMs: this.#now() }
+    const work: Work = {
+      span,
+      tally,
+      batches: 0,
+      quarantined: 0,
+      pass: 0,
+      isEnding: false,
+      lastMs: this.#now(),
+    }
     this.#beginPass(work, heard?.pass ?? 1, startTime)
     this.#work.set(operationId, work)
     this.#begunBy.delete(operationId)

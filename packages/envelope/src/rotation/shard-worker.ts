@@ -138,6 +138,7 @@ export class ShardWorker {
     this.#with.emit({
       type: 'rotation_batch',
       operationId: this.#claimed.operation.id,
+      dryRun: this.#claimed.operation.dryRun,
       ...{ records: scanned, rewrapped, changed, deleted, failed },
       planMs: plannedMs - beganMs,
       writeMs: writtenMs - plannedMs,

@@ -33,7 +33,13 @@ test('calls are counted by operation and outcome, and those that failed by the c
 })
 
 test('the records of a batch are counted by what became of them, also where that is none', async () => {
-  const batch = { type: 'rotation_batch', operationId: 'one', planMs: 30, writeMs: 40 } as const
+  const batch = {
+    type: 'rotation_batch',
+    operationId: 'one',
+    dryRun: false,
+    planMs: 30,
+    writeMs: 40,
+  } as const
   const found = await counted(
     { ...batch, records: 10, rewrapped: 5, changed: 2, deleted: 1, failed: 0 },
     { ...batch, records: 1, rewrapped: 1, changed: 0, deleted: 0, failed: 0 },
@@ -48,6 +54,18 @@ test('the records of a batch are counted by what became of them, also where that
   expect(found.get('rotation.batch.duration')).toEqual([
     { attributes: { 'rotation.step': 'plan' }, value: 2 },
     { attributes: { 'rotation.step': 'write' }, value: 2 },
+  ])
+})
+
+test('what a dry run would re-wrap is not counted as re-wrapped', async () => {
+  const batch = { type: 'rotation_batch', operationId: 'one', dryRun: true, planMs: 30, writeMs: 40 } as const
+  const found = await counted({ ...batch, records: 7, rewrapped: 7, changed: 0, deleted: 0, failed: 0 })
+  const outcomes = found
+    .get('rotation.records')
+    ?.map(({ attributes, value }) => [attributes['outcome'], value])
+  expect(outcomes?.slice(0, 2)).toEqual([
+    ['rehearsed', 7],
+    ['already_current', 0],
   ])
 })
 

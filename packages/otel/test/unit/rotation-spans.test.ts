@@ -43,6 +43,7 @@ function scene(): Scene {
       spans.onEvent({
         type: 'rotation_batch',
         operationId,
+        dryRun: false,
         records: 10,
         rewrapped: 10,
         changed: 0,
@@ -102,13 +103,15 @@ describe('the span of a rotation', () => {
     expect(span.status.code).toBe(SpanStatusCode.UNSET)
   })
 
-  it('that ends as failed is an error, with the reasons of its quarantine', () => {
-    const { spans, rotation, batch, ended } = scene()
+  it('that ends as failed is an error, with the reasons of its quarantine, which are told before their batch', () => {
+    const { spans, pass, rotation, batch, ended } = scene()
     rotation('running')
-    batch({ records: 2, rewrapped: 0, failed: 2 })
     spans.onEvent({ type: 'quarantined', operationId: 'one', kekId: 'v1', reason: 'wrap_corrupt' })
     spans.onEvent({ type: 'quarantined', operationId: 'one', kekId: null, reason: 'metadata_damaged' })
+    batch({ records: 2, rewrapped: 0, failed: 2 })
     rotation('failed')
+    pass(5000)
+    spans.endQuiet()
     expect(ended().status).toEqual({ code: SpanStatusCode.ERROR, message: 'failed' })
     expect(
       ended()
@@ -124,6 +127,7 @@ describe('the span of a rotation', () => {
       spans.onEvent({ type: 'quarantined', operationId: 'one', kekId: 'v1', reason: 'wrap_corrupt' })
     rotation('running', 2)
     rotation('failed', 2)
+    spans.endAll()
     expect(ended().events).toHaveLength(66)
     expect(ended().events.at(-1)?.attributes).toEqual({ 'talos.envelope.rotation.pass': 2 })
   })
@@ -139,7 +143,7 @@ describe('the span of a rotation', () => {
   it('ends when nothing was heard of the operation for five minutes, at the last that was', () => {
     const { sdk, spans, pass, batch, ended } = scene()
     batch()
-    pass(5 * 60_000)
+    pass(5 * 60_000 - 1)
     spans.endQuiet()
     expect(sdk.spans()).toEqual([])
     pass(1)
@@ -148,14 +152,24 @@ describe('the span of a rotation', () => {
     expect(ended().attributes['talos.envelope.rotation.status']).toBe('running')
   })
 
-  it('ends with a pause, and another one begins with the next batch', () => {
-    const { sdk, rotation, batch } = scene()
+  it('ends soon after a pause, with the batches that were being written, and another one begins after the resume', () => {
+    const { sdk, spans, pass, rotation, batch } = scene()
     batch()
     rotation('paused')
     batch()
+    rotation('running')
+    pass(4999)
+    spans.endQuiet()
+    expect(sdk.spans()).toEqual([])
+    pass(1)
+    spans.endQuiet()
+    batch()
     rotation('completed')
-    const statuses = sdk.spans().map(({ attributes }) => attributes['talos.envelope.rotation.status'])
-    expect(statuses).toEqual(['paused', 'completed'])
+    const told = sdk.spans().map(({ attributes }) => short(attributes))
+    expect(told.map((of) => [of['rotation.status'], of['rotation.batches']])).toEqual([
+      ['paused', 2],
+      ['completed', 1],
+    ])
   })
 
   it('is linked to the call that began it, whichever was told first, and is a child of nothing', () => {
