@@ -164,7 +164,7 @@ const proofs: Readonly<Record<string, () => Promise<string>>> = {
     const failed = await rotated(instance)
     expect(failed).toMatchObject({ status: 'failed', stats: { rotated: 2, failed: 1 } })
     expect(failed.last_error?.code).toBe('ERR_DECRYPT_FAILED')
-    expect(failed.failures).toEqual([{ name: damaged, reason: 'commitment_mismatch', key_id: 'v1' }])
+    expect(failed.failures).toMatchObject([{ name: damaged, reason: 'commitment_mismatch', key_id: 'v1' }])
     await instance.operator.send('DELETE', `${ADMIN_PATH}/${damaged}`)
     await scene.fill(instance.operator, [damaged])
     expect(await rotated(instance)).toMatchObject({ status: 'completed' })
