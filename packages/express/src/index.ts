@@ -1,3 +1,4 @@
+export type { AdminApiOptions } from './admin-api.ts'
 export type {
   AdminAction,
   AdminAuth,
@@ -9,6 +10,8 @@ export type {
 } from './auth.ts'
 export { bearerAuth } from './auth.ts'
 export type { AdminEvent, AdminEventListener } from './events.ts'
+export type { AdminFetchHandler, AdminFetchOptions, FetchInfo } from './fetch-handler.ts'
+export { adminFetchHandler } from './fetch-handler.ts'
 export type { ProblemCode, ProblemDetails } from './problem.ts'
 export { Problem } from './problem.ts'
 export type { AdminRouter, AdminRouterOptions } from './router.ts'

@@ -16,15 +16,25 @@ export const PROBLEMS = {
   DUPLICATE_MEMBER: [400, 'Bad Request', 'The body has two members of the same name in one object.'],
   FORBIDDEN_MEMBER: [400, 'Bad Request', 'The body has a member named "__proto__".'],
   NESTING_TOO_DEEP: [400, 'Bad Request', 'The body is nested more than 5 levels deep.'],
-  DRY_RUN_NOT_OFFERED: [
+  INVALID_IF_MATCH: [400, 'Bad Request', 'If-Match takes one epoch in quotes, such as "7".'],
+  INVALID_IDEMPOTENCY_KEY: [
     400,
     'Bad Request',
-    'This version offers no dry run; nothing was started. GET kek-status counts what a rotation would re-wrap.',
+    'An Idempotency-Key is one header of 1 to 255 visible ASCII characters. Nothing was done.',
+  ],
+  IDEMPOTENCY_NOT_OFFERED: [
+    400,
+    'Bad Request',
+    'This server remembers no idempotency keys for this caller. Nothing was done; send the request without one.',
   ],
   UNAUTHORIZED: [401, 'Unauthorized', 'A valid token is required, as Authorization: Bearer <token>.'],
   FORBIDDEN: [403, 'Forbidden', 'This token does not have the role that the request needs.'],
   SECRET_NOT_FOUND: [404, 'Not Found', 'There is no secret of this name.'],
   ROTATION_NOT_FOUND: [404, 'Not Found', 'There is no rotation with this id.'],
+  KEK_NOT_FOUND: [404, 'Not Found', 'The keyring document knows no KEK of this id, or it was never current.'],
+  AUDIT_ELSEWHERE: [404, 'Not Found', 'The audit trail goes to a sink of the host. Read it there.'],
+  CONSOLE_NOT_BUILT: [404, 'Not Found', 'This installation has no console.'],
+  CONSOLE_FILE_NOT_FOUND: [404, 'Not Found', 'The console has no file of this name. Load the page again.'],
   METHOD_NOT_ALLOWED: [
     405,
     'Method Not Allowed',
@@ -32,7 +42,37 @@ export const PROBLEMS = {
   ],
   BODY_TIMEOUT: [408, 'Request Timeout', 'The body did not arrive in time.'],
   ROTATION_ALREADY_RUNNING: [409, 'Conflict', 'A rotation is active already; op_id names it.'],
-  PROMOTION_BLOCKED: [409, 'Conflict', 'The wished KEK cannot become current; reasons say why.'],
+  ROTATION_STATE: [
+    409,
+    'Conflict',
+    'The rotation is not in a state that takes this; op_status says which it is in.',
+  ],
+  IDEMPOTENCY_IN_FLIGHT: [
+    409,
+    'Conflict',
+    'A request with this Idempotency-Key is being carried out. Send it again in a moment.',
+  ],
+  IDEMPOTENT_ANSWER_NOT_KEPT: [
+    409,
+    'Conflict',
+    'The request with this Idempotency-Key was carried out. Its answer was too long to be kept: look at the state.',
+  ],
+  PROMOTION_BLOCKED: [409, 'Conflict', 'The KEK cannot become current; reasons say why.'],
+  TRANSITION_REFUSED: [
+    409,
+    'Conflict',
+    'The KEK cannot go from its state to the one asked for; reasons say why. Nothing was changed.',
+  ],
+  NOT_SAFE_TO_RETIRE: [
+    409,
+    'Conflict',
+    'The KEK was not retired; reasons say what to do. GET keks/:id/retirement tells the evidence.',
+  ],
+  KEK_COMPROMISED: [
+    409,
+    'Conflict',
+    'A KEK is marked compromised. Replace the credentials under it, then rotate with acknowledge_compromised.',
+  ],
   KEYRING_STATE_LOST: [
     409,
     'Conflict',
@@ -59,6 +99,11 @@ export const PROBLEMS = {
     'The secret was stored with an encryption context, which this API does not give. Replace it by the program that ' +
       'stored it, or delete it first. Nothing was written.',
   ],
+  EPOCH_CHANGED: [
+    412,
+    'Precondition Failed',
+    'The keyring document is not at the epoch expected. Look again. Nothing was changed.',
+  ],
   BODY_TOO_LARGE: [
     413,
     'Content Too Large',
@@ -71,6 +116,11 @@ export const PROBLEMS = {
   ],
   NOT_JSON: [415, 'Unsupported Media Type', 'The body must be application/json.'],
   CONTENT_ENCODED: [415, 'Unsupported Media Type', 'The body must be sent without a Content-Encoding.'],
+  IDEMPOTENCY_KEY_REUSED: [
+    422,
+    'Unprocessable Content',
+    'This Idempotency-Key came with another request. Nothing was done; take a new key.',
+  ],
   TOO_MANY_FAILURES: [
     429,
     'Too Many Requests',
@@ -98,6 +148,17 @@ export const PROBLEMS = {
     'Service Unavailable',
     'The key provider of the KEK did not answer. Nothing was written; try again.',
   ],
+  AUDIT_UNAVAILABLE: [
+    503,
+    'Service Unavailable',
+    'The audit trail could not be written, so nothing was begun. Mend the sink, then try again.',
+  ],
+  IDEMPOTENCY_FULL: [
+    503,
+    'Service Unavailable',
+    'As many idempotency keys as are kept came within a day. Nothing was done; send the request without one.',
+  ],
+  TOO_MANY_STREAMS: [503, 'Service Unavailable', 'As many clients as are served follow the events already.'],
   VAULT_CLOSED: [503, 'Service Unavailable', 'This instance is shutting down; try another one.'],
 } as const satisfies Record<string, readonly [status: number, title: string, detail: string]>
 

@@ -1,16 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { discardRest } from './body.ts'
 import type { AdminResponse } from './exchange.ts'
+import { discardRest } from './node-body.ts'
 import type { Problem } from './problem.ts'
-
-/** What every answer carries: nobody keeps it, guesses its type, learns its address or runs it. */
-const HEADERS = {
-  'Cache-Control': 'no-store',
-  'X-Content-Type-Options': 'nosniff',
-  'Referrer-Policy': 'no-referrer',
-  'Content-Security-Policy':
-    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-} as const
+import { answerOf } from './wire-answer.ts'
 
 /** A request and where its answer goes. */
 export interface Exchange {
@@ -20,34 +12,51 @@ export interface Exchange {
   readonly lingerMs: number
 }
 
-/** Sends the answer of a handler. */
-export function sendAnswer(exchange: Exchange, { status, headers, body }: AdminResponse): void {
-  send(exchange, status, { 'Content-Type': 'application/json', ...headers }, body)
-}
-
-/** Sends a problem document (RFC 9457). */
-export function sendProblem(exchange: Exchange, problem: Problem): void {
-  const headers = { 'Content-Type': 'application/problem+json', ...problem.headers }
-  send(exchange, problem.status, headers, problem.toJSON())
-}
-
-function send(
-  { request, response, lingerMs }: Exchange,
-  status: number,
-  headers: Readonly<Record<string, string>>,
-  body: Readonly<Record<string, unknown>>,
-): void {
+/** Sends an answer or a problem document (RFC 9457). */
+export function send({ request, response, lingerMs }: Exchange, answer: AdminResponse | Problem): void {
+  const { status, headers, content } = answerOf(answer)
+  const isStream = content instanceof ReadableStream
   // A time-out of the host may have answered before.
-  if (response.headersSent || response.destroyed) return
-  const bytes = Buffer.from(JSON.stringify(body))
+  if (response.headersSent || response.destroyed) {
+    if (isStream) void content.cancel()
+    return
+  }
   response.statusCode = status
-  for (const [name, value] of Object.entries({ ...HEADERS, ...headers })) response.setHeader(name, value)
-  response.setHeader('Content-Length', bytes.length)
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+  if (isStream) {
+    if (request.method === 'HEAD') void content.cancel().then(() => response.end())
+    else void sendStream(response, content)
+    return
+  }
   if (request.complete || headers['Connection'] === 'close') {
-    response.end(bytes)
+    response.end(content)
     return
   }
   // The client has its whole answer now; ended is it when there is nothing left to reset the connection over.
-  response.write(bytes)
+  response.write(content)
   discardRest(request, lingerMs, () => response.end())
+}
+
+/** Sends text as fast as the client takes it; what it does not take waits in the stream, which has a bound. */
+async function sendStream(response: ServerResponse, stream: ReadableStream<string>): Promise<void> {
+  const reader = stream.getReader()
+  const closed = new Promise<void>((resolve) => {
+    response.once('close', resolve).once('error', () => resolve())
+  })
+  void closed.then(() => reader.cancel().catch(() => {}))
+  response.flushHeaders()
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) break
+      if (response.write(value)) continue
+      const { promise, resolve } = Promise.withResolvers<void>()
+      response.once('drain', resolve)
+      await Promise.race([promise, closed])
+    }
+    response.end()
+  } catch {
+    // The stream has given its client up.
+    response.destroy()
+  }
 }

@@ -23,13 +23,27 @@ const PROBLEM_OF_ERROR: Partial<Record<ErrorCode, ProblemCode>> = {
   ERR_KEYRING_STATE_LOST: 'KEYRING_STATE_LOST',
   ERR_KEYRING_DOCUMENT: 'KEYRING_DOCUMENT',
   ERR_PROMOTION_BLOCKED: 'PROMOTION_BLOCKED',
+  ERR_KEK_UNKNOWN: 'KEK_NOT_FOUND',
+  ERR_TRANSITION_REFUSED: 'TRANSITION_REFUSED',
+  ERR_NOT_SAFE_TO_RETIRE: 'NOT_SAFE_TO_RETIRE',
+  ERR_EPOCH_CHANGED: 'EPOCH_CHANGED',
+  ERR_KEK_COMPROMISED: 'KEK_COMPROMISED',
+  ERR_AUDIT_UNAVAILABLE: 'AUDIT_UNAVAILABLE',
+  ERR_ROTATION_UNKNOWN: 'ROTATION_NOT_FOUND',
   ERR_VAULT_CLOSED: 'VAULT_CLOSED',
 }
 const WORTH_REPEATING: ReadonlySet<ProblemCode> = new Set([
   'STORE_UNAVAILABLE',
   'STORE_OUTCOME_UNKNOWN',
   'KEY_PROVIDER_UNAVAILABLE',
+  'AUDIT_UNAVAILABLE',
   'VAULT_CLOSED',
+])
+/** What an operator has to put right, in words of the core: they name ids and what to do. */
+const WITH_REASONS: ReadonlySet<ProblemCode> = new Set([
+  'PROMOTION_BLOCKED',
+  'TRANSITION_REFUSED',
+  'NOT_SAFE_TO_RETIRE',
 ])
 
 /** Turns whatever was thrown into a problem. */
@@ -40,7 +54,7 @@ export function problemOf(error: unknown): Problem {
   return new Problem(code, {
     cause: error,
     ...(WORTH_REPEATING.has(code) ? { headers: { 'Retry-After': RETRY_AFTER_SECONDS } } : {}),
-    ...(code === 'PROMOTION_BLOCKED' ? { members: { reasons: reasonsOf(error) } } : {}),
+    ...(WITH_REASONS.has(code) ? { members: { reasons: reasonsOf(error) } } : {}),
   })
 }
 

@@ -1,29 +1,32 @@
 import type { InstanceStatus, SecretVault, VaultStatus, WaitingFor } from '@talos/envelope'
 import type { AdminRequest, AdminResponse } from '../exchange.ts'
+import type { WaitingInstance } from '../schemas/fields.ts'
+import type { KekCountsBody, KekStatusBody } from '../schemas/keks.ts'
 
 /** Makes the handler of `GET /kek-status`. */
 export function readKekStatus(vault: SecretVault) {
   return async ({ anonymous }: AdminRequest): Promise<AdminResponse> => {
     const status = await vault.status()
-    return { status: 200, body: anonymous ? describeCounts(status) : describeStatus(status) }
+    return { status: 200, body: anonymous ? describeCounts(status) : describeKeks(status) }
   }
 }
 
 /** Counts and states: what the older runbook polls without a token. */
-function describeCounts(status: VaultStatus): Record<string, unknown> {
+function describeCounts(status: VaultStatus): KekCountsBody {
   const { level, asOf, records, atLeast } = status.counts
   return {
     ready: status.ready,
     current_kek_id: status.currentKekId,
     target_kek_id: status.targetKekId,
     pending: status.pending === null ? null : { kek_id: status.pending.kekId },
-    loaded_kek_ids: status.loadedKekIds,
+    loaded_kek_ids: [...status.loadedKekIds],
     stale_counts: status.staleCounts,
-    counts: { level, as_of: asOf, records, at_least: atLeast },
+    counts: { level, as_of: asOf, records, at_least: [...atLeast] },
   }
 }
 
-function describeStatus(status: VaultStatus): Record<string, unknown> {
+/** What `GET /kek-status` answers to those with the role. */
+export function describeKeks(status: VaultStatus): KekStatusBody {
   const { pending } = status
   return {
     ...describeCounts(status),
@@ -41,27 +44,33 @@ function describeStatus(status: VaultStatus): Record<string, unknown> {
       kek_id: reason.kekId,
       fingerprint: reason.fingerprint,
     })),
-    notices: status.notices,
+    notices: [...status.notices],
     keks: status.keks.map((kek) => ({
       id: kek.id,
       state: kek.state,
       fingerprint: kek.fingerprint,
       loaded: kek.loaded,
       records: kek.records,
+      promoted_at: kek.promotedAt,
+      fenced_at: kek.fencedAt,
+      suspended_at: kek.suspendedAt,
+      retired_at: kek.retiredAt,
+      compromised_at: kek.compromisedAt,
+      escrowed_at: kek.escrowedAt,
     })),
     fleet: describeFleet(status.fleet),
   }
 }
 
 /** How many instances there are, and how many of the live ones stand in the way of a change. */
-function describeFleet(fleet: readonly InstanceStatus[]): Record<string, number> {
+function describeFleet(fleet: readonly InstanceStatus[]): KekStatusBody['fleet'] {
   const live = fleet.filter(({ state }) => state === 'live')
   const disagreeing = live.filter(({ role, agrees }) => role !== 'observer' && !agrees)
   return { live: live.length, silent: fleet.length - live.length, disagreeing: disagreeing.length }
 }
 
 /** An instance that a promotion waits for, in the API's spelling. */
-export function describeWaiting(waiting: WaitingFor): Record<string, unknown> {
+export function describeWaiting(waiting: WaitingFor): WaitingInstance {
   return {
     instance_id: waiting.instanceId,
     process: waiting.process,

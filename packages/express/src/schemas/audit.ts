@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { count, kekId, time, wholeNumber } from './common.ts'
+import { count, kekId, time, wholeNumber } from './fields.ts'
 
 export const auditEvent = z.object({
   id: z.string().meta({ description: 'UUIDv7: sorts by time.' }),

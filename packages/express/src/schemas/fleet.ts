@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { count, kekId, time } from './common.ts'
+import { count, kekId, time } from './fields.ts'
 
 export const instanceEntry = z.object({
   instance_id: z.string(),
@@ -28,9 +28,17 @@ export const instanceList = z.object({
   instances: z.array(instanceEntry),
 })
 
+/** `GET /session`: who is asking, and what the caller may do. */
+export const session = z.object({
+  name: z.string().nullable().meta({ description: 'As the audit names the caller; null where it does not.' }),
+  roles: z.array(z.string()).meta({ description: 'The roles of which everything is allowed.' }),
+  operations: z.array(z.string()).meta({ description: 'What is allowed, by operationId.' }),
+})
+
 /** `GET /healthz`. */
 export const health = z.object({ ready: z.boolean() })
 
 export type InstanceEntryBody = z.infer<typeof instanceEntry>
 export type InstanceListBody = z.infer<typeof instanceList>
+export type SessionBody = z.infer<typeof session>
 export type HealthBody = z.infer<typeof health>

@@ -1,11 +1,11 @@
 export type { AuditEventBody, AuditListBody } from './audit.ts'
 export { auditEvent, auditList, auditQuery } from './audit.ts'
-export type { WaitingInstance } from './common.ts'
-export { waitingFor } from './common.ts'
 export type { LiveEvent } from './events.ts'
 export { liveEvent, liveEvents } from './events.ts'
-export type { HealthBody, InstanceEntryBody, InstanceListBody } from './fleet.ts'
-export { health, instanceEntry, instanceList } from './fleet.ts'
+export type { WaitingInstance } from './fields.ts'
+export { waitingFor } from './fields.ts'
+export type { HealthBody, InstanceEntryBody, InstanceListBody, SessionBody } from './fleet.ts'
+export { health, instanceEntry, instanceList, session } from './fleet.ts'
 export type {
   KekChangedBody,
   KekCommandBody,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { count, fingerprint, kekId, reason, time, waitingFor, wholeNumber } from './common.ts'
+import { count, fingerprint, kekId, reason, time, waitingFor, wholeNumber } from './fields.ts'
 
 const counts = z.object({
   level: z.enum(['strong', 'advisory']).meta({ description: 'With advisory a 0 is no proof.' }),

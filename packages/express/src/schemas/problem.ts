@@ -3,6 +3,7 @@ import { z } from 'zod'
 /** The members of a problem beside the standard ones. Which of them are there depends on the code. */
 const extensions = {
   op_id: z.string().optional().meta({ description: 'The rotation that is active.' }),
+  op_status: z.string().optional().meta({ description: 'How far the rotation is.' }),
   status_url: z.string().optional(),
   reasons: z.array(z.string()).optional().meta({ description: 'One for each thing that stands in the way.' }),
   required_role: z.string().optional(),

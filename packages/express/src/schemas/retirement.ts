@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { count, fingerprint, kekId, time } from './common.ts'
+import { count, fingerprint, kekId, time } from './fields.ts'
 
 const clause = z.enum(['S1', 'S2', 'S3', 'S4', 'S5', 'S6', 'S7', 'S8', 'S9'])
 const level = z.enum(['strong', 'advisory'])

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { count, kekId, operationId, reason, time, waitingFor, wholeNumber } from './common.ts'
+import { count, kekId, operationId, reason, time, waitingFor, wholeNumber } from './fields.ts'
 
 /** The whole of what a rotation can be told: nothing here chooses secrets or KEKs. */
 export const startRotationBody = z
@@ -9,7 +9,12 @@ export const startRotationBody = z
       .optional()
       .meta({ description: 'Counts what would be re-wrapped and writes nothing.' }),
     rate_limit: z.number().positive().optional().meta({ description: 'The most secrets a second.' }),
-    concurrency: z.int().min(1).max(32).optional().meta({ description: 'How many workers at once.' }),
+    concurrency: z
+      .int()
+      .min(1)
+      .max(8)
+      .optional()
+      .meta({ description: 'Shards that one instance works on at once.' }),
     acknowledge_compromised: z
       .boolean()
       .optional()

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { count, kekId, time, wholeNumber } from './common.ts'
+import { count, kekId, time, wholeNumber } from './fields.ts'
 
 const BASE64URL = /^[A-Za-z0-9_-]*$/
 const MOST_NAME_BYTES = 512
@@ -40,10 +40,10 @@ export const secretDeleted = z.object({ success: z.literal(true) })
 
 export const secretEntry = z.object({
   name: z.string(),
-  key_id: kekId,
-  version: count,
-  created_at: time,
-  updated_at: time,
+  key_id: kekId.nullable(),
+  version: count.nullable().meta({ description: 'null, as the times, when the metadata is damaged.' }),
+  created_at: time.nullable(),
+  updated_at: time.nullable(),
   rotated_at: time.nullable().meta({ description: 'null for a secret that was never re-wrapped.' }),
 })
 

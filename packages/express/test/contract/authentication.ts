@@ -98,8 +98,10 @@ export function authenticationContract(host: Host): void {
       await using served = await serve(host, {
         router: {
           auth: {
-            authenticate: ({ headers }) =>
-              headers['x-user'] === undefined ? null : { user: headers['x-user'] },
+            authenticate: ({ headers }) => {
+              const user = headers instanceof Headers ? headers.get('x-user') : headers['x-user']
+              return typeof user === 'string' ? { user } : null
+            },
             authorize: async (principal, action) => {
               asked.push([principal, action])
               const answers: Record<string, unknown> = { listSecrets: true, readKekStatus: 'yes' }
@@ -169,13 +171,16 @@ export function authenticationContract(host: Host): void {
       expect((await ask(served.url, '/healthz')).status).toBe(200)
     })
 
-    it('rule 3: failures are counted for the address that the host trusts its proxy to tell', async () => {
-      await using served = await serve(host, { host: { trustsProxy: true } })
-      const from = (address: string) => ask(served.url, '/', { headers: { 'X-Forwarded-For': address } })
-      for (let failure = 1; failure <= 20; failure++) await from('192.0.2.1')
-      expect((await from('192.0.2.1')).status).toBe(429)
-      expect((await from('192.0.2.2')).status).toBe(401)
-    })
+    it.runIf(host.hasMiddleware)(
+      'rule 3: failures are counted for the address that the host trusts its proxy to tell',
+      async () => {
+        await using served = await serve(host, { host: { trustsProxy: true } })
+        const from = (address: string) => ask(served.url, '/', { headers: { 'X-Forwarded-For': address } })
+        for (let failure = 1; failure <= 20; failure++) await from('192.0.2.1')
+        expect((await from('192.0.2.1')).status).toBe(429)
+        expect((await from('192.0.2.2')).status).toBe(401)
+      },
+    )
 
     it('rule 3: the short form of bearerAuth gives one token all roles', async () => {
       await using served = await serve(host, { router: { auth: bearerAuth({ token: TOKENS.read }) } })

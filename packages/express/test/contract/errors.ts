@@ -147,9 +147,11 @@ export function errorsContract(host: Host): void {
       const { status, json, text } = await served.ask('/')
       expect([status, json.code]).toEqual([500, 'INTERNAL'])
       expect(text).not.toMatch(/hunter2|SELECT|node_modules|\.ts/)
-      const [error] = served.errors
-      expect(error).toBeInstanceOf(Problem)
-      expect(error).toMatchObject({ status: 500, statusCode: 500, expose: false, cause: thrown })
+      if (host.hasMiddleware) {
+        const [error] = served.errors
+        expect(error).toBeInstanceOf(Problem)
+        expect(error).toMatchObject({ status: 500, statusCode: 500, expose: false, cause: thrown })
+      }
       expect(served.events).toMatchObject([
         { type: 'request_failed', status: 500, code: 'INTERNAL', error: thrown },
       ])

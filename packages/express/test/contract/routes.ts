@@ -49,6 +49,14 @@ export function routesContract(host: Host): void {
         completed_at: expect.stringMatching(RFC_3339_UTC),
         last_error: null,
         failures: [],
+        dry_run: false,
+        shards: { total: 0, done: 0, working: 0 },
+        expected: 3,
+        per_second: expect.any(Number),
+        remaining_ms: null,
+        workers: [],
+        concurrency: 1,
+        paused_by: null,
       })
       const keks = await served.ask('/kek-status')
       expect(keks.json).toMatchObject({ current_kek_id: 'v2', target_kek_id: 'v2', stale_counts: { v1: 0 } })
@@ -111,11 +119,22 @@ export function routesContract(host: Host): void {
       expect(json.error.reasons).toEqual(json.reasons)
     })
 
-    it('refuses a dry run, which this version does not offer, and starts nothing', async () => {
-      await using served = await serve(host)
+    it('counts in a dry run what it would re-wrap, and writes nothing', async () => {
+      const store = testStore()
+      await seed(store)
+      await using served = await serve(host, { store, vault: { current: 'v2' } })
       const { status, json } = await served.ask('/rotate-all', { method: 'POST', json: { dry_run: true } })
-      expect([status, json.code]).toEqual([400, 'DRY_RUN_NOT_OFFERED'])
-      expect((await served.ask('/rotate-all', { method: 'POST' })).status).toBe(202)
+      expect([status, json.message]).toEqual([202, 'Dry run started: it writes nothing.'])
+      const ended = await until(
+        () => served.ask(`/rotation-status/${json.op_id}`),
+        (answer) => answer.json.status !== 'running',
+      )
+      expect(ended.json).toMatchObject({
+        status: 'completed',
+        dry_run: true,
+        stats: { rotated: 3, failed: 0 },
+      })
+      expect((await served.ask('/kek-status')).json.stale_counts).toEqual({ v1: 3 })
     })
 
     it('gives absolute links under publicUrl', async () => {
@@ -145,7 +164,16 @@ export function routesContract(host: Host): void {
       await using served = await serve(host, { store, vault: { current: 'v2' } })
       const { status, json } = await served.ask('/kek-status')
       expect(status).toBe(200)
-      const kek = { fingerprint: expect.stringMatching(/^[0-9a-f]{16}$/), loaded: true }
+      const at = expect.stringMatching(RFC_3339_UTC)
+      const kek = {
+        fingerprint: expect.stringMatching(/^[0-9a-f]{16}$/),
+        loaded: true,
+        promoted_at: at,
+        suspended_at: null,
+        retired_at: null,
+        compromised_at: null,
+        escrowed_at: null,
+      }
       expect(json).toEqual({
         ready: true,
         current_kek_id: 'v2',
@@ -162,8 +190,8 @@ export function routesContract(host: Host): void {
         reasons: [],
         notices: [],
         keks: [
-          { ...kek, id: 'v1', state: 'decrypt-only', records: 3 },
-          { ...kek, id: 'v2', state: 'current', records: 0 },
+          { ...kek, id: 'v1', state: 'decrypt-only', records: 3, fenced_at: at },
+          { ...kek, id: 'v2', state: 'current', records: 0, fenced_at: null },
         ],
       })
     })
@@ -337,7 +365,9 @@ export function routesContract(host: Host): void {
       expect((await served.ask('/c+d', { method: 'DELETE' })).status).toBe(200)
     })
 
-    it.each(['/openai%2Fprod', '/%2e%2e', '/%2E', '/', '/?name=', '/%00'])(
+    // The web's URLs resolve these two away, as clients do: what is left is another path.
+    const resolvedAway = host.hasMiddleware ? ['/%2e%2e', '/%2E'] : []
+    it.each(['/openai%2Fprod', ...resolvedAway, '/', '/?name=', '/%00'])(
       'refuses the name in %s',
       async (target) => {
         await using served = await serve(host)

@@ -1,8 +1,19 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, request as httpRequest, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express5 from 'express'
 import express4 from 'express4'
-import type { AdminRouter } from '../../src/index.ts'
+import { type AdminApiOptions, adminFetchHandler, adminRouter } from '../../src/index.ts'
+import { requestListener } from './fetch-bridge.ts'
+
+/** Something that Express runs for a request. */
+export type Middleware = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  next: (error?: unknown) => void,
+) => void
+/** Options that suit every host. */
+export type ApiOptions = AdminApiOptions<unknown, IncomingMessage | Request>
 
 /** A host that has mounted a router. */
 export interface Mounted extends AsyncDisposable {
@@ -16,7 +27,7 @@ export interface HostOptions {
   /** Whether the host mounts a body parser before the router, and which. */
   readonly parses?: 'json' | 'raw' | 'text'
   /** What else the host does with a request before the router has it. */
-  readonly before?: AdminRouter
+  readonly before?: Middleware
   /** Whether the host takes the client's address from `X-Forwarded-For`. */
   readonly trustsProxy?: boolean
 }
@@ -26,13 +37,15 @@ export interface Host {
   readonly title: string
   /** Whether the router sits at the root of the app, where it leaves paths of one segment to others. */
   readonly atRoot: boolean
-  mount(router: AdminRouter, options?: HostOptions): Promise<Mounted>
+  /** Whether the host has middleware, which may read a body before the router and hears of errors after it. */
+  readonly hasMiddleware: boolean
+  mount(api: ApiOptions, options?: HostOptions): Promise<Mounted>
 }
 
-const MOUNT = '/admin/v1/secrets'
+export const MOUNT = '/admin/v1/secrets'
 
 function app5(
-  router: AdminRouter,
+  router: Middleware,
   path: string,
   errors: unknown[],
   { parses, before, trustsProxy }: HostOptions,
@@ -59,7 +72,7 @@ function app5(
 }
 
 function app4(
-  router: AdminRouter,
+  router: Middleware,
   path: string,
   errors: unknown[],
   { parses, before, trustsProxy }: HostOptions,
@@ -85,7 +98,7 @@ function app4(
   return app
 }
 
-async function listen(
+export async function listen(
   listener: RequestListener,
 ): Promise<{ readonly server: Server; readonly origin: string }> {
   const server = createServer(listener)
@@ -93,7 +106,7 @@ async function listen(
   return { server, origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
 }
 
-async function close(server: Server): Promise<void> {
+export async function close(server: Server): Promise<void> {
   server.closeAllConnections()
   await new Promise((resolve) => server.close(resolve))
 }
@@ -127,8 +140,10 @@ function host(major: 4 | 5, place: 'the root' | 'a path' | 'a path behind a rewr
   return {
     title: `Express ${major} at ${place}`,
     atRoot: place === 'the root',
-    async mount(router, options = {}) {
+    hasMiddleware: true,
+    async mount(api, options = {}) {
       const errors: unknown[] = []
+      const router = adminRouter(api)
       const app = major === 5 ? app5(router, path, errors, options) : app4(router, path, errors, options)
       const { server, origin } = await listen(app)
       const direct = place === 'the root' ? origin : `${origin}${MOUNT}`
@@ -148,6 +163,31 @@ function host(major: 4 | 5, place: 'the root' | 'a path' | 'a path behind a rewr
   }
 }
 
+function fetchHost(place: 'the root' | 'a path' | 'a path behind a rewriting proxy'): Host {
+  const mountPath = place === 'the root' ? '' : MOUNT
+  return {
+    title: `the fetch handler at ${place}`,
+    atRoot: place === 'the root',
+    hasMiddleware: false,
+    async mount(api) {
+      const handler = adminFetchHandler({ ...api, mountPath })
+      const { server, origin } = await listen(requestListener(handler))
+      const direct = `${origin}${mountPath}`
+      const proxy =
+        place === 'a path behind a rewriting proxy' ? await listen(rewritingProxy('/ops/keys', direct)) : null
+      return {
+        url: proxy === null ? direct : `${proxy.origin}/ops/keys`,
+        errors: [],
+        [Symbol.asyncDispose]: async () => {
+          handler.close()
+          if (proxy !== null) await close(proxy.server)
+          await close(server)
+        },
+      }
+    },
+  }
+}
+
 export const HOSTS: readonly Host[] = [
   host(5, 'the root'),
   host(5, 'a path'),
@@ -155,4 +195,7 @@ export const HOSTS: readonly Host[] = [
   host(4, 'the root'),
   host(4, 'a path'),
   host(4, 'a path behind a rewriting proxy'),
+  fetchHost('the root'),
+  fetchHost('a path'),
+  fetchHost('a path behind a rewriting proxy'),
 ]

@@ -1,21 +1,25 @@
 import type { SecretVault } from '@talos/envelope'
-import { type AdminEvent, type AdminRouterOptions, adminRouter, bearerAuth } from '../../src/index.ts'
+import { type AdminEvent, type AdminRole, bearerAuth } from '../../src/index.ts'
 import { type Answer, type Asked, ask } from './client.ts'
-import type { Host, HostOptions, Mounted } from './hosts.ts'
+import type { ApiOptions, Host, HostOptions, Mounted } from './hosts.ts'
 import { openTestVault, type TestStore, type TestVaultOptions, testStore } from './test-vault.ts'
 
 export const TOKENS = {
   read: 'K3nZq0vY7uB1dXw5GmT9sLc2RjHfPa8e-read',
   write: 'K3nZq0vY7uB1dXw5GmT9sLc2RjHfPa8e-write',
   rotate: 'K3nZq0vY7uB1dXw5GmT9sLc2RjHfPa8e-rotate',
+  admin: 'K3nZq0vY7uB1dXw5GmT9sLc2RjHfPa8e-admin',
+  retire: 'K3nZq0vY7uB1dXw5GmT9sLc2RjHfPa8e-retire',
   root: 'K3nZq0vY7uB1dXw5GmT9sLc2RjHfPa8e-root',
 } as const
+
+export const ROLES: readonly AdminRole[] = ['read', 'write', 'rotate', 'admin', 'retire']
 
 export interface ServedOptions {
   readonly store?: TestStore
   readonly vault?: TestVaultOptions
   readonly host?: HostOptions
-  readonly router?: Partial<AdminRouterOptions<unknown>>
+  readonly router?: Partial<ApiOptions>
 }
 
 /** A vault behind a mounted router. Disposing of it closes server and vault. */
@@ -33,20 +37,15 @@ export async function serve(host: Host, options: ServedOptions = {}): Promise<Se
   const store = options.store ?? testStore()
   const vault = await openTestVault(store, options.vault)
   const events: AdminEvent[] = []
-  const router = adminRouter<unknown>({
+  const named = ROLES.map((role) => ({ name: `${role}er`, token: TOKENS[role], roles: [role] }))
+  const api: ApiOptions = {
     vault,
-    auth: bearerAuth({
-      tokens: [
-        { name: 'reader', token: TOKENS.read, roles: ['read'] },
-        { name: 'writer', token: TOKENS.write, roles: ['write'] },
-        { name: 'rotator', token: TOKENS.rotate, roles: ['rotate'] },
-        { name: 'root', token: TOKENS.root, roles: ['read', 'write', 'rotate'] },
-      ],
-    }),
+    store: store.store,
+    auth: bearerAuth({ tokens: [...named, { name: 'root', token: TOKENS.root, roles: ROLES }] }),
     onEvent: (event) => void events.push(event),
     ...options.router,
-  })
-  const mounted: Mounted = await host.mount(router, options.host)
+  }
+  const mounted: Mounted = await host.mount(api, options.host)
   return {
     url: mounted.url,
     vault,

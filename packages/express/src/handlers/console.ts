@@ -1,0 +1,43 @@
+import type { AdminRequest, AdminResponse } from '../exchange.ts'
+import { Problem } from '../problem.ts'
+
+/** A file of the console. */
+export interface ConsoleFile {
+  readonly type: string
+  readonly bytes: Uint8Array
+}
+
+/** The built console; `null` where this installation has none. */
+export type ConsoleFiles = () => Promise<{
+  readonly page: ConsoleFile
+  readonly assets: ReadonlyMap<string, ConsoleFile>
+} | null>
+
+/** Scripts, styles and requests of the page's own origin only, nothing inline, and no text that becomes markup. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; " +
+  "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+
+/** Makes the handler of `GET /console`. */
+export function readConsole(files: ConsoleFiles) {
+  return async (): Promise<AdminResponse> => {
+    const found = await files()
+    if (found === null) throw new Problem('CONSOLE_NOT_BUILT')
+    return answer(found.page)
+  }
+}
+
+/** Makes the handler of `GET /console/:file`. */
+export function readConsoleFile(files: ConsoleFiles) {
+  return async ({ params }: AdminRequest): Promise<AdminResponse> => {
+    const found = await files()
+    if (found === null) throw new Problem('CONSOLE_NOT_BUILT')
+    const file = found.assets.get(params['file'] ?? '')
+    if (file === undefined) throw new Problem('CONSOLE_FILE_NOT_FOUND')
+    return answer(file)
+  }
+}
+
+function answer({ type, bytes }: ConsoleFile): AdminResponse {
+  return { status: 200, headers: { 'Content-Type': type, 'Content-Security-Policy': POLICY }, file: bytes }
+}
