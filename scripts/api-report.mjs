@@ -26,7 +26,7 @@ function entryPoints() {
   return globSync('packages/*/package.json', { cwd: root }).flatMap((path) => {
     const manifest = join(root, path)
     const { name, exports } = JSON.parse(readFileSync(manifest, 'utf8'))
-    const typed = Object.entries(exports).filter(([, target]) => target.types !== undefined)
+    const typed = Object.entries(exports ?? {}).filter(([, target]) => target.types !== undefined)
     return typed.map(([entry, { types }]) => ({
       manifest,
       declarations: join(dirname(manifest), types),

@@ -13,14 +13,14 @@ import { packPackages } from './packing.mjs'
 import { runToEnd, windows } from './tools.mjs'
 
 /**
- * What each package may weigh, in KiB. Code and types count as the tarball carries them, compressed; the vectors, which
- * other implementations read, count together and as they are.
+ * What each package may weigh, in KiB. Code and types count as the tarball carries them, compressed, and so does the
+ * console; the vectors, which other implementations read, count together and as they are.
  */
 const BUDGETS = {
   '@talos/envelope': { codeAndTypes: 96, vectors: 40 },
   '@talos/envelope-conformance': { codeAndTypes: 24 },
   '@talos/envelope-dynamodb': { codeAndTypes: 24 },
-  '@talos/envelope-express': { codeAndTypes: 24 },
+  '@talos/envelope-express': { codeAndTypes: 48, console: 80 },
   '@talos/envelope-otel': { codeAndTypes: 16 },
   '@talos/envelope-pg-boss': { codeAndTypes: 16 },
   '@talos/envelope-postgres': { codeAndTypes: 24 },
@@ -32,7 +32,7 @@ const WITHOUT_DEPENDENCIES = ['@talos/envelope']
 const WORKSPACE_WORDS = ['@talos/source', 'workspace:']
 const EXPECTED_FILES = ['package.json', 'README.md', 'LICENSE']
 const ALLOWED_FILES =
-  /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/[^/]+(\.js|\.d\.ts)|vectors\/.+\.(json|md))$/
+  /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/[^/]+(\.js|\.d\.ts)|vectors\/.+\.(json|md)|console\/[^/]+\.(html|js|css|json|svg|txt))$/
 const INSTALL_SCRIPTS = ['preinstall', 'install', 'postinstall']
 
 function manifestFaults(manifest, text, files) {
@@ -144,6 +144,10 @@ function weightFaults(folder, files, name) {
   const vectors = files.filter((file) => /^vectors\/.*\.json$/.test(file))
   const vectorBytes = vectors.reduce((sum, file) => sum + statSync(join(folder, file)).size, 0)
   if (vectors.length > 0) weigh('vectors', vectorBytes, budget.vectors ?? 0)
+  if (budget.console !== undefined) {
+    weigh('the console', compressed(/^console\//), budget.console)
+    if (!files.includes('console/index.html')) faults.push('no console is packed')
+  }
   if (budget.vectors !== undefined && vectors.length === 0) faults.push('no vectors are packed')
   return faults
 }

@@ -49,7 +49,7 @@ function checkCoverage() {
 
 const GATES = {
   format: () => run('biome', 'check', '--error-on-warnings', '.'),
-  types: () => run('tsc', '-p', '.'),
+  types: () => [run('tsc', '-p', '.'), run('tsc', '--noEmit', '-p', 'packages/console')].every(Boolean),
   dependencies: () => run('node', 'scripts/check-dependencies.mjs'),
   promises: () => run('oxlint', '--type-aware'),
   unused: () => run('knip', '--no-config-hints'),

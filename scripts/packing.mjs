@@ -1,11 +1,16 @@
 /** Packs the packages of the workspace as they would be published. */
-import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root, runToEnd, windows } from './tools.mjs'
 
-/** The packages' folders, as paths below the root. */
+function isPublished(entry) {
+  const manifest = join(entry.parentPath, entry.name, 'package.json')
+  return existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).private !== true
+}
+
+/** The folders of the packages that are published, as paths below the root. */
 export const PACKAGES = readdirSync(join(root, 'packages'), { withFileTypes: true })
-  .filter((entry) => existsSync(join(entry.parentPath, entry.name, 'package.json')))
+  .filter(isPublished)
   .map((entry) => join('packages', entry.name))
 
 /**
