@@ -55,11 +55,15 @@ export const FAILURE_CHECKS: readonly StoreCheck[] = [
       )
       const patient = newSecret('patient')
       const waiting = writeOne(store, guard, create(patient))
-      await late
-      await document
-      abort.abort()
-      await aborted
-      await release()
+      try {
+        await late
+        await document
+        abort.abort()
+        await aborted
+      } finally {
+        // Whoever fails here is to be told why, not to wait for a store that cannot be closed.
+        await release()
+      }
       assert.equal(await waiting, 'done')
       for (const name of ['late', 'aborted']) await assertAbsent(store, name)
       assert.equal(await store.readDocument('late'), null)

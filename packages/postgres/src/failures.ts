@@ -161,6 +161,14 @@ function finalError(error: ServerError, cause: Error): unknown {
   }
   if (code.startsWith('28'))
     return configuration(`the server refused the role of the pool (${message}); correct its user or password`)
+  if (code.startsWith('42')) {
+    // No time and no repetition makes a statement valid that the server has rejected as one.
+    return new StoreError(
+      'ERR_STORE_CONTRACT',
+      `PostgreSQL rejected a statement of the store (SQLSTATE ${code}); nothing was written. Look for triggers and rules on its tables and functions of their names, or report it`,
+      { cause },
+    )
+  }
   const said = PLAIN_MESSAGE.test(code) ? `: ${message}` : ''
   return new StoreError(
     'ERR_STORE_UNAVAILABLE',

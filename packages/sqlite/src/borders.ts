@@ -7,7 +7,7 @@ const RECORDS_PER_SHARD = 2_000
 /** Only every so many names are looked at. */
 const STEP = 250
 /** Steps before others have a turn: some milliseconds. */
-const STEPS_AT_ONCE = 40
+const STEPS_AT_ONCE = 16
 
 /**
  * The names at which the records divide into shards of about one size, ascending; none for few records. SQLite cannot say how

@@ -42,6 +42,7 @@ const calls: readonly (readonly [string, (store: SecretStore) => Promise<unknown
   ['readDocument', (store) => store.readDocument('keyring')],
   ['writeDocument', (store) => store.writeDocument('keyring', 0, '{}')],
   ['listDocuments', (store) => store.listDocuments({ prefix: '', cursor: null, limit: 10 })],
+  ['shards', (store) => store.shards!(2)],
 ]
 
 describe('of what the table and the client are not fit for', () => {

@@ -113,6 +113,7 @@ test('a replica is refused in every call, and once promoted has another incarnat
     () => replica.writeDocument('keyring', 1, '{}'),
     () => replica.writeDocument('a', 0, ''),
     () => replica.listDocuments({ prefix: '', cursor: null, limit: 1 }),
+    () => replica.shards!(2),
   ]
   const refused = {
     code: 'ERR_STORE_CONFIGURATION',

@@ -73,6 +73,7 @@ describe.each(SERVERS)('on %s', (name) => {
     expect((await view.readDocument('mine'))?.value).toBe('x')
     expect((await view.listDocuments({ prefix: 'mine', cursor: null, limit: 1 })).items).toHaveLength(1)
     expect((await view.scan({ cursor: null, limit: 1 })).items).toHaveLength(1)
+    expect(await view.shards!(8)).toHaveLength(1)
     expect(await view.census()).toEqual(new Map([['v1', 2]]))
     await client.query('COMMIT')
   })

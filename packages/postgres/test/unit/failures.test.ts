@@ -47,6 +47,7 @@ async function useAll(store: SecretStore): Promise<void> {
   ).toEqual(['done'])
   await store.read(['a'])
   await store.scan({ cursor: null, limit: 10, exceptKekId: 'v3' })
+  for (const shard of await store.shards!(4)) await store.scan({ cursor: null, limit: 10, shard })
   await store.listDocuments({ prefix: '', cursor: null, limit: 10 })
   expect(await store.census()).toEqual(new Map([['v2', 1]]))
   expect(await store.writeDocument('keyring', 1, '{"epoch":2}')).toBe(2)
@@ -312,6 +313,22 @@ describe('of a call', () => {
       cause: { constraint: 'refuse' },
     })
     expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('canary')
+  })
+
+  test('a statement that the server rejects as such is not to be repeated', async () => {
+    const at = database(url)
+    const store = await at.migrated()
+    await filled(store, 1)
+    await at.run(`CREATE FUNCTION "${at.schema.replaceAll('"', '""')}".broken() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN EXECUTE 'SELEC 1'; RETURN NEW; END $$;
+      CREATE TRIGGER broken BEFORE INSERT ON ${at.of('secrets')}
+      FOR EACH ROW EXECUTE FUNCTION "${at.schema.replaceAll('"', '""')}".broken()`)
+    await expect(store.write(1, [creating('canary')])).rejects.toMatchObject({
+      code: 'ERR_STORE_CONTRACT',
+      retryable: false,
+      message: expect.stringMatching(/SQLSTATE 42601.*nothing was written/),
+    })
+    expect(await store.read(['canary'])).toEqual([null])
   })
 
   test('a wrap text without a KEK id is misuse', async () => {

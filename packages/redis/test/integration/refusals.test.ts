@@ -32,6 +32,7 @@ function everyCall(store: RedisStore): readonly (() => Promise<unknown>)[] {
     () => store.readDocument('keyring'),
     () => store.writeDocument('a', 0, '{}'),
     () => store.listDocuments({ prefix: '', cursor: null, limit: 1 }),
+    () => store.shards!(2),
   ]
 }
 

@@ -165,6 +165,7 @@ test('a replica is refused in every call', async () => {
       () => store.readDocument('keyring'),
       () => store.writeDocument('keyring', 1, '{}'),
       () => store.listDocuments({ prefix: '', cursor: null, limit: 1 }),
+      () => store.shards!(2),
       () => store.renewIncarnation(),
     ]) {
       await expect(call()).rejects.toMatchObject(refused)

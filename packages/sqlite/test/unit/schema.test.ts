@@ -17,6 +17,7 @@ test('a store without tables names the line that makes them, in every call', asy
     () => store.readDocument('keyring'),
     () => store.writeDocument('keyring', 0, '{}'),
     () => store.listDocuments({ prefix: '', cursor: null, limit: 1 }),
+    () => store.shards!(2),
   ]
   for (const call of calls) {
     await expect(call()).rejects.toMatchObject({
