@@ -1,4 +1,5 @@
 import type {
+  Attributes,
   BatchObservableCallback,
   Counter,
   Histogram,
@@ -27,14 +28,19 @@ export interface InstrumentSet {
  */
 export class Instruments {
   readonly #given: MeterProvider | undefined
+  readonly #shared: Attributes
   #provider: MeterProvider | null = null
   #meter: Meter | null = null
   #set: InstrumentSet | null = null
   #observer: BatchObservableCallback | null = null
 
-  /** @param given - A provider to use instead of the registered one. */
-  constructor(given: MeterProvider | undefined) {
+  /**
+   * @param given - A provider to use instead of the registered one.
+   * @param shared - Attributes of everything.
+   */
+  constructor(given: MeterProvider | undefined, shared: Attributes) {
     this.#given = given
+    this.#shared = shared
   }
 
   /** The instruments to use now. */
@@ -45,6 +51,15 @@ export class Instruments {
     this.stopObserving()
     this.#meter = provider.getMeter(SCOPE)
     const set = makeInstruments(this.#meter)
+    // What never happened is 0, and not a series that an alarm waits for in vain.
+    for (const counter of [
+      set.rotationRecords,
+      set.promotions,
+      set.unexpectedKeks,
+      set.faults,
+      set.statusFailures,
+    ])
+      counter.add(0, this.#shared)
     this.#provider = provider
     this.#set = set
     if (observer !== null) this.observe(observer)

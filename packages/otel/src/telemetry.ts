@@ -35,7 +35,7 @@ export class Telemetry {
     this.#shared = { [ATTRIBUTE.namespace]: parts.namespace }
     const tracer = () => (parts.tracerProvider ?? trace).getTracer(SCOPE)
     this.#spans = { tracer, shared: this.#shared }
-    this.#instruments = new Instruments(parts.meterProvider)
+    this.#instruments = new Instruments(parts.meterProvider, this.#shared)
     this.#rotations = new RotationSpans(this.#spans, parts.clocks.now)
   }
 

@@ -7,10 +7,16 @@ import { type Point, testSdk } from '../support/sdk.ts'
 
 async function counted(...events: readonly VaultEvent[]): Promise<Map<string, readonly Point[]>> {
   const sdk = testSdk()
-  const instruments = new Instruments(sdk.meterProvider)
-  for (const event of events)
-    countEvent(event, instruments.current, { 'talos.envelope.namespace': 'gateway' })
-  return await sdk.collect()
+  const shared = { 'talos.envelope.namespace': 'gateway' }
+  const instruments = new Instruments(sdk.meterProvider, shared)
+  for (const event of events) countEvent(event, instruments.current, shared)
+  const collected = await sdk.collect()
+  for (const [name, points] of collected)
+    collected.set(
+      name,
+      points.filter(({ attributes }) => Object.keys(attributes).length > 0),
+    )
+  return collected
 }
 
 const call = { type: 'call', operation: 'get', durationMs: 20 } as const
@@ -89,4 +95,18 @@ test('promotions, alarms and faults are counted with ids, states and codes', asy
 test('durations are seconds', () => {
   const durations = Object.values(EVENT_METRICS).filter(({ name }) => name.endsWith('.duration'))
   expect(durations.map(({ unit }) => unit)).toEqual(['s', 's'])
+})
+
+test('what never happened is 0 from the start', async () => {
+  const sdk = testSdk()
+  const instruments = new Instruments(sdk.meterProvider, {})
+  void instruments.current
+  const zero = [{ attributes: {}, value: 0 }]
+  expect(Object.fromEntries(await sdk.collect())).toEqual({
+    'rotation.records': zero,
+    promotions: zero,
+    'kek.unexpected': zero,
+    faults: zero,
+    'status.failures': zero,
+  })
 })
