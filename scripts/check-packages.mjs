@@ -17,7 +17,7 @@ import { runToEnd, windows } from './tools.mjs'
  * console; the vectors, which other implementations read, count together and as they are.
  */
 const BUDGETS = {
-  '@talos/envelope': { codeAndTypes: 96, vectors: 40 },
+  '@talos/envelope': { codeAndTypes: 112, vectors: 40 },
   '@talos/envelope-conformance': { codeAndTypes: 24 },
   '@talos/envelope-dynamodb': { codeAndTypes: 24 },
   '@talos/envelope-express': { codeAndTypes: 48, console: 80 },

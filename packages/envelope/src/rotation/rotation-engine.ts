@@ -1,10 +1,10 @@
-import { type EnvelopeError, isEnvelopeError } from '../errors.ts'
+import { isEnvelopeError } from '../errors.ts'
 import { currentKekId, kekEntry } from '../lifecycle/keyring-document.ts'
 import type { WaitingFor } from '../lifecycle/promote.ts'
 import { type Timer, timestamp, uuidV7 } from '../runtime.ts'
-import { NO_TOTALS, type RotationTotals, sumOfTotals, withoutFailed } from './operation.ts'
-import { changeOperation } from './operation-changes.ts'
+import { NO_TOTALS } from './operation.ts'
 import type { LoggedOperation } from './operation-log.ts'
+import { OperationProgress } from './operation-progress.ts'
 import {
   isDone,
   type LoggedShard,
@@ -12,13 +12,11 @@ import {
   type ShardPlace,
   totalsOf,
 } from './operation-record.ts'
-import { LongOutage, Patience, Stopped } from './patience.ts'
-import type { RewrapTarget } from './rewrap-target.ts'
-import type { ShardJob, ShardOutcome } from './runner.ts'
+import { Patience, Stopped } from './patience.ts'
+import type { ShardJob } from './runner.ts'
+import { ShardDesk, shardKey } from './shard-desk.ts'
 import { ShardLeases } from './shard-leases.ts'
-import { type ShardEnd, ShardWorker, TakenOver } from './shard-worker.ts'
 import { notRewrapped, superseded, unwished } from './stop-messages.ts'
-import { storeTarget } from './store-target.ts'
 import type { RotationSurroundings } from './surroundings.ts'
 
 /** What a new operation is told. */
@@ -33,8 +31,6 @@ export interface OperationDraft {
 
 /** The most shards of a store: enough that many workers end at about the same time. */
 const SHARDS = 16
-const DONE: ShardOutcome = { outcome: 'done' }
-const STOPPED: ShardOutcome = { outcome: 'stopped' }
 
 /**
  * Carries an operation on: divides it into shards, has them worked on, begins the next pass and ends it. Any number of engines
@@ -44,20 +40,24 @@ export class RotationEngine {
   readonly #with: RotationSurroundings
   readonly #patience: Patience
   readonly #leases: ShardLeases
-  readonly #inHand = new Set<string>()
+  readonly #progress: OperationProgress
+  readonly #desk: ShardDesk
   #advancing: Promise<void> | null = null
   #again = false
   #alarm: Timer | null = null
-  /** Until then an instance that holds more KEKs is given the first go. */
-  #standBackUntilMs = 0
   #unwished: { readonly operationId: string; readonly sinceMs: number } | null = null
-  /** What is known of the shards of one round, for those who listen. */
-  #seen: { readonly of: string; readonly totals: Map<number, RotationTotals> } = { of: '', totals: new Map() }
 
   constructor(surroundings: RotationSurroundings) {
     this.#with = surroundings
     this.#patience = new Patience(surroundings.runtime, (error) => this.#fault(error))
     this.#leases = new ShardLeases(surroundings.runtime, surroundings.instanceId)
+    this.#progress = new OperationProgress(surroundings.emit)
+    this.#desk = new ShardDesk(surroundings, {
+      patience: this.#patience,
+      leases: this.#leases,
+      progress: this.#progress,
+      onFault: (error) => this.#fault(error),
+    })
   }
 
   /** A new operation, not yet begun. */
@@ -82,7 +82,17 @@ export class RotationEngine {
 
   /** Begins to take shards from the runner. */
   async start(): Promise<void> {
-    await this.#with.runner.start((job, options = {}) => this.#work(job, options.signal))
+    await this.#with.runner.start(async (job, options = {}) => {
+      const outcome = await this.#desk.work(job, options.signal)
+      // What could not be done here is tried again with the next heartbeat, not at once.
+      if (outcome.outcome === 'done') this.wake()
+      return outcome
+    })
+  }
+
+  /** Tells those who listen how an operation stands. */
+  tell(record: OperationRecord): void {
+    this.#progress.tell(record)
   }
 
   /** Looks for something to do; returns at once. To be called when something has changed and with every heartbeat. */
@@ -91,6 +101,8 @@ export class RotationEngine {
     this.#again = true
     this.#advancing ??= this.#advanceWhileAsked().finally(() => {
       this.#advancing = null
+      // Asked for while it was ending.
+      if (this.#again) this.wake()
     })
   }
 
@@ -126,7 +138,7 @@ export class RotationEngine {
     if (current !== record.targetKekId) {
       if (kekEntry(snapshot.document, record.targetKekId) !== undefined) {
         const message = superseded(record.targetKekId, current)
-        await this.#end(record, { code: 'ERR_PROMOTION_BLOCKED', message })
+        await this.#desk.end(record, { code: 'ERR_PROMOTION_BLOCKED', message })
         return true
       }
       if (!record.dryRun) return await this.#awaitPromotion(found)
@@ -135,7 +147,7 @@ export class RotationEngine {
     if (this.#with.targetKek(record.targetKekId) === null) return false
     if (record.shards === null) return await this.#divide(found)
     const shards = await this.#insist(() => this.#with.log.shards(record, {}))
-    this.#see(record, shards)
+    this.#progress.see(record, shards)
     const done = (index: number): boolean =>
       isDone(record, shards.find((each) => each.index === index)?.record)
     const open = record.shards.map((_, index) => index).filter((index) => !done(index))
@@ -153,7 +165,7 @@ export class RotationEngine {
       this.#unwished = { operationId: record.id, sinceMs: nowMs }
     // Two leases: a restart of the only instance that wishes it must not end the operation.
     if (this.#unwished !== null && nowMs - this.#unwished.sinceMs > 2 * leaseMs) {
-      await this.#end(record, { code: 'ERR_PROMOTION_BLOCKED', message: unwished(record.targetKekId) })
+      await this.#desk.end(record, { code: 'ERR_PROMOTION_BLOCKED', message: unwished(record.targetKekId) })
       return true
     }
     const { waitingFor } = outlook
@@ -235,13 +247,13 @@ export class RotationEngine {
     const waits: number[] = []
     const jobs: ShardJob[] = []
     for (const index of open) {
-      if (this.#targetOf(record, index) === null) continue
+      if (this.#desk.targetOf(record, index) === null) continue
       const waitMs = this.#leases.waitMs(
-        `${operationId}/${index}`,
+        shardKey(operationId, index),
         shards.find((each) => each.index === index),
       )
       if (waitMs > 0) waits.push(waitMs)
-      else if (runtime.monotonicMs() >= this.#standBackUntilMs) jobs.push({ operationId, pass, shard: index })
+      else if (!this.#desk.standsBack) jobs.push({ operationId, pass, shard: index })
     }
     // Not everybody begins with the first.
     const [random = 0] = runtime.randomBytes(1)
@@ -253,165 +265,8 @@ export class RotationEngine {
     if (waits.length > 0) this.#alarm = runtime.timer(() => this.wake(), Math.min(...waits))
   }
 
-  async #work(job: ShardJob, signal: AbortSignal | undefined): Promise<ShardOutcome> {
-    const key = `${job.operationId}/${job.shard}`
-    if (this.#patience.stopping) return STOPPED
-    if (this.#inHand.has(key)) return this.#busy(this.#with.leaseMs / 3)
-    this.#inHand.add(key)
-    try {
-      return await this.#workOn(job, key, signal)
-    } catch (error) {
-      if (error instanceof Stopped || this.#patience.stopping) return STOPPED
-      if (error instanceof TakenOver) return this.#busy(this.#with.leaseMs)
-      if (error instanceof LongOutage) return await this.#pauseFor(error.met, job)
-      this.#fault(error)
-      return this.#busy(this.#with.leaseMs)
-    } finally {
-      this.#inHand.delete(key)
-      this.wake()
-    }
-  }
-
-  async #workOn(
-    { operationId, pass, shard: index }: ShardJob,
-    key: string,
-    signal?: AbortSignal,
-  ): Promise<ShardOutcome> {
-    const { log, instanceId, leaseMs, targetKek } = this.#with
-    const found = await this.#insist(() => log.newest({}))
-    const operation = found?.record
-    if (operation?.id !== operationId || operation.status !== 'running' || operation.pass !== pass)
-      return DONE
-    const place = operation.shards?.[index]
-    if (place === undefined) return DONE
-    const known = await this.#insist(() => log.shard(operation, index, {}))
-    if (isDone(operation, known?.record)) return DONE
-    const waitMs = this.#leases.waitMs(key, known ?? undefined)
-    if (waitMs > 0) return this.#busy(waitMs)
-    const target = this.#targetOf(operation, index)
-    if (target === null || targetKek(operation.targetKekId) === null) return this.#busy(leaseMs)
-    const before = known?.record
-    const record =
-      before?.pass === pass
-        ? { ...before, worker: instanceId, leaseMs, savedAt: this.#now() }
-        : {
-            pass,
-            done: false,
-            cursor: null,
-            totals: withoutFailed(before?.totals ?? NO_TOTALS),
-            foundInPass: 0,
-            perSecond: 0,
-            savedAt: this.#now(),
-            worker: instanceId,
-            leaseMs,
-            lastError: null,
-          }
-    const shard = { index, record, revision: known?.revision ?? 0 }
-    const revision = await this.#insist(() => log.saveShard(operation, shard, {}))
-    if (revision === null) return this.#busy(leaseMs)
-    const worker = new ShardWorker(this.#with, this.#patience, {
-      operation,
-      shard: { index, record, revision, ageMs: 0 },
-      target,
-      part: place.part,
-      ...(signal === undefined ? {} : { signal }),
-      onSaved: (totals) => {
-        this.#knownTotals(operation).set(index, totals)
-        this.tell(operation)
-      },
-    })
-    return await this.#conclude(operation, await worker.carryOn())
-  }
-
-  async #conclude(operation: OperationRecord, ended: ShardEnd): Promise<ShardOutcome> {
-    const { leaseMs, runtime } = this.#with
-    switch (ended.end) {
-      case 'done':
-      case 'called_off':
-        return DONE
-      case 'stopped':
-        return STOPPED
-      case 'left':
-        this.#standBackUntilMs = runtime.monotonicMs() + leaseMs
-        return this.#busy(leaseMs)
-      case 'failed':
-        await this.#end(operation, ended.error)
-        return DONE
-    }
-  }
-
-  /** Ends an operation before its time. */
-  async #end(
-    { id, pass }: OperationRecord,
-    lastError: Pick<EnvelopeError, 'code' | 'message'>,
-  ): Promise<void> {
-    const ended = await this.#change(id, (record) =>
-      record.status === 'running' && record.pass === pass
-        ? { ...record, status: 'failed', completedAt: this.#now(), lastError }
-        : null,
-    )
-    if (ended !== null) this.tell(ended)
-  }
-
-  /** Pauses the operation over an outage. While the store itself is away that cannot be noted: the work then goes on with it. */
-  async #pauseFor({ code, message }: EnvelopeError, job: ShardJob): Promise<ShardOutcome> {
-    try {
-      const paused = await this.#change(job.operationId, (record) =>
-        record.status === 'running'
-          ? { ...record, status: 'paused', pausedBy: 'outage', lastError: { code, message } }
-          : null,
-      )
-      if (paused !== null) this.tell(paused)
-      return DONE
-    } catch (error) {
-      this.#fault(error)
-      return this.#busy(this.#with.leaseMs)
-    }
-  }
-
-  async #change(
-    operationId: string,
-    change: (record: OperationRecord) => OperationRecord | null,
-  ): Promise<OperationRecord | null> {
-    const { log } = this.#with
-    const parts = { log, at: () => this.#now(), next: () => ({}) }
-    return await changeOperation(parts, operationId, ({ record }) => change(record))
-  }
-
-  #targetOf({ shards }: OperationRecord, index: number): RewrapTarget | null {
-    const { store, namespace, sources } = this.#with
-    const source = shards?.[index]?.source ?? null
-    if (source === null) return storeTarget(store, namespace)
-    return sources().find((each) => each.source === source) ?? null
-  }
-
-  #busy(retryAfterMs: number): ShardOutcome {
-    return { outcome: 'busy', retryAfterMs: Math.ceil(retryAfterMs) }
-  }
-
   async #insist<T>(call: () => Promise<T>): Promise<T> {
     return await this.#patience.insist(call)
-  }
-
-  #knownTotals({ id, round }: OperationRecord): Map<number, RotationTotals> {
-    const of = `${id}/${round}`
-    if (this.#seen.of !== of) this.#seen = { of, totals: new Map() }
-    return this.#seen.totals
-  }
-
-  #see(record: OperationRecord, shards: readonly LoggedShard[]): void {
-    const known = this.#knownTotals(record)
-    for (const { index, record: shard } of shards) known.set(index, shard.totals)
-  }
-
-  /** Tells those who listen how an operation stands. */
-  tell(record: OperationRecord): void {
-    const { id: operationId, status, pass, targetKekId, dryRun } = record
-    // After the end the shards are part of the operation's own totals.
-    const parts = record.shards === null ? [] : this.#knownTotals(record).values()
-    const { scanned, rewrapped, failed } = sumOfTotals([record.totals, ...parts])
-    const totals = { scanned, rewrapped, failed }
-    this.#with.emit({ type: 'rotation', operationId, status, pass, targetKekId, dryRun, ...totals })
   }
 
   #fault(error: unknown): void {

@@ -293,6 +293,25 @@ describe('outages', () => {
     })
   })
 
+  test('an error that nobody expected is told, and tried again with the next heartbeat only', async () => {
+    const domain = await seeded(5)
+    let scans = 0
+    const store = interceptStore(domain.store, async ({ method, proceed }) => {
+      if (method !== 'scan') return await proceed()
+      scans += 1
+      throw new Error('The test broke the driver.')
+    })
+    const vault = kept(await domain.open(BOTH_WISH_V2, { store }))
+    await vault.rotate()
+    await domain.clock.advance(4_000)
+    expect(scans).toBe(1)
+    await domain.clock.advance(20_000)
+    expect(scans).toBeGreaterThan(2)
+    expect(scans).toBeLessThan(8)
+    const told = domain.events.filter(({ type }) => type === 'fault')
+    expect(told[0]).toMatchObject({ during: 'rotation', code: 'unexpected' })
+  })
+
   test('an error that no repetition mends ends the operation with its code', async () => {
     const domain = await seeded(5)
     const store = interceptStore(domain.store, async ({ method, proceed }) => {
