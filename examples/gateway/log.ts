@@ -19,7 +19,11 @@ export function logVault(event: VaultEvent): void {
       console.error(`${event.during}: ${event.code}: ${event.message}`)
       break
     case 'rotation':
-      // Operators follow a rotation by its status; here it would be a line for every batch.
+      // Operators follow a rotation by its status; while it runs, here it would be a line for every batch.
+      if (event.status !== 'running') console.log(`rotation ${event.operationId} is ${event.status}`)
+      break
+    case 'quarantined':
+      console.error(`rotation ${event.operationId} could not re-wrap a secret: ${event.reason}`)
       break
   }
 }
