@@ -3,7 +3,8 @@ import { test } from 'vitest'
 import { service } from '../../../test/services/service.ts'
 import { openForKit } from './open.ts'
 
-const checks = conformanceChecks(async () => openForKit(await service('mariadb')), { without: ['advance'] })
+const without = ['advance', 'shards'] as const
+const checks = conformanceChecks(async () => openForKit(await service('mariadb')), { without })
 
 test.for([...checks])('$name', { timeout: 60_000 }, ({ run }) => run())
 
