@@ -211,7 +211,10 @@ function pageExcept(secrets: string, where: string): string {
  * exact, and statistics of the planner, which would cost nothing, may be old or missing.
  */
 function borders(secrets: string, secretsLiteral: string): string {
-  const blocks = `pg_relation_size(${secretsLiteral}::regclass) / current_setting('block_size')::bigint`
+  const table = `${secretsLiteral}::regclass`
+  // A partitioned table has no blocks of its own, and one that is not has no tree.
+  const bytes = `coalesce((SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree(${table})), pg_relation_size(${table}))`
+  const blocks = `${bytes} / current_setting('block_size')::bigint`
   const percent = `least(100.0, 100.0 * ${SAMPLED_BLOCKS} / greatest(1, ${blocks}))`
   return `WITH sampled AS MATERIALIZED (SELECT name FROM ${secrets} TABLESAMPLE SYSTEM (${percent})), wanted AS (
   SELECT least($1::integer, floor(count(*) * 100.0 / ${percent} / ${RECORDS_PER_SHARD}))::integer AS shards FROM sampled

@@ -1,0 +1,80 @@
+import { conformanceChecks, type OpenStore } from '@talos/envelope-conformance'
+import type { PostgresStore } from '@talos/envelope-postgres'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
+import { service } from '../../../../test/services/service.ts'
+import { Database, database } from '../database.ts'
+
+const PARTITIONS = 16
+const RECORDS = 200_000
+
+/** A store whose secrets are in a partitioned table, made as the guide "Rotation at scale" says. */
+async function partitioned(at: Database): Promise<PostgresStore> {
+  const store = await at.migrated()
+  const parts = Array.from(
+    { length: PARTITIONS },
+    (_, n) => `CREATE TABLE ${at.of(`secrets_${n}`)} PARTITION OF ${at.of('secrets')}
+      FOR VALUES WITH (MODULUS ${PARTITIONS}, REMAINDER ${n});`,
+  )
+  await at.run(`BEGIN;
+    CREATE TABLE ${at.of('partitioned')} (
+      LIKE ${at.of('secrets')} INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE, PRIMARY KEY (name)
+    ) PARTITION BY HASH (name);
+    CREATE INDEX ON ${at.of('partitioned')} (kek_id, name);
+    DROP TABLE ${at.of('secrets')};
+    ALTER TABLE ${at.of('partitioned')} RENAME TO talos_secrets;
+    ${parts.join('\n')}
+    COMMIT;`)
+  return store
+}
+
+describe('the PostgreSQL store on a partitioned table', () => {
+  let url = ''
+  beforeAll(async () => {
+    url = await service('postgres-18')
+  })
+
+  const open: OpenStore = async () => {
+    const at = new Database(url)
+    const store = await partitioned(at)
+    return { store, another: async () => at.store(), close: () => at.close() }
+  }
+
+  const without = [
+    'clientState',
+    'destroySealed',
+    'hold',
+    'holdWrite',
+    'outage',
+    'proxied',
+    'restore',
+  ] as const
+  test.for(conformanceChecks(open, { without }))('$name', { timeout: 60_000 }, ({ run }) => run())
+
+  test('its shards are found in a sample, and not by reading everything', async () => {
+    const at = database(url)
+    const store = await partitioned(at)
+    await at.run(`INSERT INTO ${at.of('secrets')} (name, wrap, meta, sealed)
+      SELECT 'provider/' || n, 'talos:v2:v1:' || repeat('w', 160), '{}', sha256(n::text::bytea) || sha256('')
+      FROM generate_series(1, ${RECORDS}) n`)
+    const seen = async (): Promise<number> => {
+      const [row] = await at.run<{ seen: string }>(
+        `SELECT coalesce(sum(seq_tup_read), 0) AS seen FROM pg_stat_user_tables WHERE relname LIKE 'talos_secrets_%'
+          AND schemaname = $1`,
+        [at.schema],
+      )
+      return Number(row?.seen)
+    }
+    const before = await seen()
+    expect(await store.shards?.(PARTITIONS)).toHaveLength(PARTITIONS)
+    const read = await vi.waitFor(
+      async () => {
+        const now = await seen()
+        expect(now).toBeGreaterThan(before)
+        return now - before
+      },
+      { timeout: 20_000, interval: 50 },
+    )
+    console.log(`${RECORDS} records in ${PARTITIONS} partitions: ${read} were looked at to divide them`)
+    expect(read).toBeLessThan(RECORDS / 2)
+  })
+})
