@@ -16,8 +16,8 @@ const LOSS = { acceptLossOfBackups: 'these are none' }
 const ROWS = 5_000
 const urls = new Map<ServiceName, string>()
 beforeAll(async () => {
-  for (const name of SERVERS) urls.set(name, await service(name))
-})
+  await Promise.all(SERVERS.map(async (name) => urls.set(name, await service(name))))
+}, 60_000)
 
 async function open(at: Database, keys: KeySource, source: RotatableSource): Promise<SecretVault> {
   const store = at.store()

@@ -18,8 +18,8 @@ import { contextOf, Orders, v1, v2 } from '../orders.ts'
 const SERVERS: readonly ServiceName[] = ['postgres-15', 'postgres-18', 'pgbouncer']
 const urls = new Map<ServiceName, string>()
 beforeAll(async () => {
-  for (const name of SERVERS) urls.set(name, await service(name))
-})
+  await Promise.all(SERVERS.map(async (name) => urls.set(name, await service(name))))
+}, 60_000)
 
 const at = (name: ServiceName): Database => database(urls.get(name) ?? '')
 
@@ -167,19 +167,57 @@ describe.each(SERVERS)('a column of envelopes on %s', (server) => {
   })
 })
 
-test('a page looks at a bounded number of rows, and may be empty and not the last', async () => {
+test('a page looks at a bounded number of rows, may be empty and not the last, and misses none at its ends', async () => {
   const store = at('postgres-18')
   const orders = await Orders.create(store)
   await orders.fill(v2, 'a', 1)
   const [{ card = null } = {}] = await orders.rows()
   await store.run(
-    `INSERT INTO ${orders.place} (tenant_id, "Id", "Card %") SELECT 'a', n, $1 FROM generate_series(2, 12000) n`,
+    `INSERT INTO ${orders.place} (tenant_id, "Id", "Card %") SELECT 'a', n, $1 FROM generate_series(2, 17001) n`,
     [card],
   )
-  await orders.set('a', 12_001, await v1.wrap('x', contextOf('a', '12001')))
+  const stale = [5_000, 5_001, 15_001, 17_001]
+  for (const id of stale) await orders.set('a', id, await v1.wrap('x', contextOf('a', String(id))))
   const { found, pages } = await everything(orders.source(), 'v2', 1_000)
-  expect(pages).toEqual([0, 0, 1])
-  expect(found[0]?.id).toBe('["a","12001"]')
+  expect(found.map(({ id }) => id)).toEqual(stale.map((id) => JSON.stringify(['a', String(id)])))
+  expect(pages).toEqual([1, 1, 0, 2])
+  // The last page is full, and only the next one shows that nothing follows.
+  expect((await everything(orders.source(), 'v2', 2)).pages).toEqual([1, 1, 0, 2, 0])
+})
+
+test('is compared byte for byte in a column whose collation ignores case', async () => {
+  const store = at('postgres-15')
+  const orders = await Orders.create(store)
+  const schema = `"${store.schema.replaceAll('"', '""')}"`
+  const collation = `${schema}.ignoring_case`
+  await store.run(
+    `CREATE COLLATION ${collation} (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`,
+  )
+  await store.run(`ALTER TABLE ${orders.place} ALTER "Card %" TYPE text COLLATE ${collation}`)
+  await orders.fill(v1, 'a', 3)
+  await store.run(
+    `UPDATE ${orders.place} SET "Card %" = upper(left("Card %", 5)) || substr("Card %", 6) WHERE "Id" = 3`,
+  )
+  const source = orders.source()
+  const { found } = await everything(source, 'v2')
+  expect(found.map(({ wrap }) => wrap === null)).toEqual([false, false, true])
+  const [one, two] = await Promise.all(found.slice(0, 2).map(moved))
+  const otherCase = { ...two, expectedWrap: two?.expectedWrap.toUpperCase() } as SourceChange
+  expect(await source.rewrap([one as SourceChange, otherCase], {})).toEqual(['done', 'changed'])
+  await expect(source.count('v1', {})).rejects.toThrow('1 row of')
+})
+
+test('what a check constraint forbids is written by nobody any more, as the guide has it', async () => {
+  const store = at('postgres-18')
+  const orders = await Orders.create(store)
+  await orders.fill(v2, 'a', 2)
+  await orders.set('a', 3, null)
+  const constraint = `CONSTRAINT not_v1 CHECK (split_part("Card %", ':', 3) <> 'v1')`
+  await store.run(`ALTER TABLE ${orders.place} ADD ${constraint} NOT VALID`)
+  await store.run(`ALTER TABLE ${orders.place} VALIDATE CONSTRAINT not_v1`)
+  const late = orders.set('a', 4, await v1.wrap('late', contextOf('a', '4')))
+  await expect(late).rejects.toMatchObject({ code: '23514' })
+  expect(await orders.source().count('v1', {})).toBe(0)
 })
 
 test('a row that a transaction holds is waited for, not lost and not overwritten', async () => {
