@@ -17,8 +17,8 @@ interface SignedIn {
   readonly info: SessionInfo | null
 }
 
-const MOST_TOASTS = 3
-const TOAST_MS = 8_000
+const MOST_TOASTS = 2
+const TOAST_MS = 6_000
 
 export function App(): JSX.Element {
   const [signedIn, setSignedIn] = useState<SignedIn | null>(null)

@@ -54,14 +54,17 @@ export function Loading({ what }: { readonly what: string }): JSX.Element {
 export function Nothing({
   title,
   icon = 'info',
+  isSlim = false,
   children,
 }: {
   readonly title: string
   readonly icon?: IconName
+  /** For a card that has nothing else in it and others around it. */
+  readonly isSlim?: boolean
   readonly children?: ComponentChildren
 }): JSX.Element {
   return (
-    <div class="nothing">
+    <div class={`nothing ${isSlim ? 'slim' : ''}`}>
       <Icon name={icon} size={28} />
       <h3>{title}</h3>
       {children !== undefined && <p class="why">{children}</p>}

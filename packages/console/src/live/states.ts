@@ -10,8 +10,10 @@ export function useKekStatus(): Resource<KekStatus> {
     everyMs: 5_000,
     isStreamed: true,
   })
-  const { accept } = resource
+  const { accept, refresh } = resource
   useEffect(() => live.on('keks', accept), [live, accept])
+  // The page asks for itself what is wrong, and shows that.
+  useEffect(() => live.on('problem', refresh), [live, refresh])
   return resource
 }
 

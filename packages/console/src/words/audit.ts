@@ -11,6 +11,10 @@ const TITLES: Readonly<Record<string, (kekId: string) => string>> = {
   mark_compromised: (id) => `${id} marked compromised`,
   record_escrow: (id) => `Escrow of ${id} recorded`,
   rotate: (id) => `Rotation to ${id}`,
+  pause_rotation: (id) => `Rotation to ${id} paused`,
+  resume_rotation: (id) => `Rotation to ${id} resumed`,
+  cancel_rotation: (id) => `Rotation to ${id} cancelled`,
+  retry_rotation: (id) => `Quarantine of the rotation to ${id} tried again`,
   reload: () => 'Key source loaded again',
 }
 

@@ -61,7 +61,7 @@ export function clockOf(time: string | number): string {
   return clock.format(new Date(time))
 }
 
-/** The start of an id or a fingerprint, for where the whole is too long. */
+/** The end of an id, for where the whole is too long: ids of one moment begin alike. */
 export function short(id: string): string {
-  return id.slice(0, 8)
+  return id.slice(-8)
 }

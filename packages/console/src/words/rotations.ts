@@ -19,15 +19,16 @@ export const STATUS_LOOKS: Readonly<Record<Rotation['status'], BadgeLook>> = {
 
 /** What each check that a quarantined secret did not pass means, and what to do with the secret. */
 const QUARANTINE: Readonly<Record<string, string>> = {
-  kek_unknown: 'Its KEK is not held by any instance that tried. Add the KEK back, then try again.',
+  kek_unknown: 'No instance at work holds its KEK. Add the KEK back, then try again.',
   kek_mismatch: 'Its KEK is held with other bytes. Correct the key source, then try again.',
-  wrap_corrupt: 'The wrapped key was altered. Restore the record from a backup, or replace the value.',
-  wrap_malformed:
-    'The stored wrap text cannot be read. Restore the record from a backup, or replace the value.',
+  kek_not_allowed: 'Its KEK may not be used there. Resume it or correct the key source, then try again.',
+  wrap_corrupt: 'Its wrapped DEK was altered. Restore the record from a backup, or replace the value.',
+  malformed: 'Its wrap text cannot be read. Restore the record from a backup, or replace the value.',
+  unsupported: 'Its form is one that this version does not know. Update the service, then try again.',
+  too_large: 'It is larger than any envelope. Restore the record from a backup, or replace the value.',
   commitment_mismatch: 'It belongs to another name or context. Restore the record, or replace the value.',
-  payload_corrupt: 'The value was altered. Restore the record from a backup, or replace the value.',
-  aad_mismatch: 'It carries another context. Restore the record from a backup, or replace the value.',
-  metadata_damaged: 'The record’s metadata is damaged. Restore it, or delete the secret and store it again.',
+  payload_corrupt: 'Its value was altered. Restore the record from a backup, or replace the value.',
+  metadata_damaged: 'Its metadata is damaged. Restore the record, or delete the secret and store it again.',
 }
 
 export function quarantineAdvice(reason: string): string {

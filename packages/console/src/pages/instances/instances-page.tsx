@@ -5,8 +5,9 @@ import { PageHead } from '../../design/page.tsx'
 import { ScrollRegion } from '../../design/scroll-region.tsx'
 import { useInstances } from '../../live/states.ts'
 import type { PageProps } from '../../shell.tsx'
+import { lacking } from '../../words/fleet.ts'
 import { STATE_LABELS } from '../../words/keks.ts'
-import { duration, many, short } from '../../words/numbers.ts'
+import { duration, many, momentOf, short } from '../../words/numbers.ts'
 
 const HOLDINGS: Readonly<Record<Instance['keks'][string]['holding'], readonly [BadgeLook, string]>> = {
   held: ['ok', 'Held'],
@@ -35,6 +36,9 @@ export function InstancesPage({ keks }: PageProps): JSX.Element {
           ) : (
             <>
               <Followers list={data} />
+              {(keks.data?.keks ?? []).map(
+                (kek) => kek.state === 'provisioned' && <Wanting key={kek.id} kekId={kek.id} list={data} />,
+              )}
               <Matrix list={data} keks={keks.data?.keks ?? []} />
             </>
           ))}
@@ -65,6 +69,24 @@ function Followers({ list }: { readonly list: InstanceList }): JSX.Element {
           </li>
         ))}
       </ul>
+    </Note>
+  )
+}
+
+/** Whom the promotion of a KEK would wait for. */
+function Wanting({
+  kekId,
+  list,
+}: {
+  readonly kekId: string
+  readonly list: InstanceList
+}): JSX.Element | null {
+  const without = lacking(list.instances, kekId)
+  if (without.length === 0) return null
+  return (
+    <Note>
+      <strong>{kekId} cannot be promoted yet.</strong> Give it to{' '}
+      <span class="break">{without.map(({ process }) => process).join(', ')}</span> first.
     </Note>
   )
 }
@@ -127,7 +149,7 @@ function InstanceRow({
   readonly ids: readonly string[]
   readonly epoch: number | null
 }): JSX.Element {
-  const { process, role, state, age_ms, epoch_seen, wished_kek_id, agrees } = instance
+  const { process, role, state, age_ms, started_at, epoch_seen, wished_kek_id, agrees } = instance
   return (
     <tr>
       <th scope="row">
@@ -147,7 +169,11 @@ function InstanceRow({
           <Badge look="warn">Has not followed</Badge>
         )}
         <br />
-        <span class="muted number">{duration(age_ms)} ago</span>
+        <span class="muted number">
+          {state === 'silent'
+            ? `last heard ${duration(age_ms)} ago`
+            : started_at !== null && `since ${momentOf(started_at)}`}
+        </span>
       </td>
       <td class="number">
         {epoch_seen}

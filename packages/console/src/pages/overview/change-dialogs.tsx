@@ -14,17 +14,18 @@ export interface KekDialogProps {
   readonly onDone: () => void
 }
 
-/** Does what was confirmed at the epoch that the page showed; another one is an answer, and the page then shows that. */
+/** Does what was confirmed, at the epoch that was shown; another one is an answer, and the page then shows that. */
 export function useKekChange({ kek, status, onDone }: KekDialogProps) {
   const { client, announce } = useSession()
   return async (
     verb: 'promote' | 'suspend' | 'resume' | 'retire',
     body: Readonly<Record<string, unknown>>,
     said: string,
+    epoch = status.epoch,
   ): Promise<void> => {
     const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== ''))
     try {
-      await client.changeKek(kek.id, verb, given, status.epoch)
+      await client.changeKek(kek.id, verb, given, epoch)
     } catch (error) {
       if (error instanceof ApiProblem && error.status === 412) {
         announce('bad', 'The keys were changed by somebody else meanwhile. Nothing was done.')

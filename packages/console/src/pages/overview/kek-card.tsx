@@ -1,7 +1,8 @@
 import type { JSX } from 'preact'
-import type { Kek, KekStatus } from '../../api/types.ts'
+import type { Instance, Kek, KekStatus } from '../../api/types.ts'
 import { Bar } from '../../design/bar.tsx'
 import { Badge } from '../../design/feedback.tsx'
+import { lacking } from '../../words/fleet.ts'
 import { STATE_LABELS, STATE_LOOKS, STATE_MEANINGS } from '../../words/keks.ts'
 import { inWords, many, momentOf, percent } from '../../words/numbers.ts'
 import { KekActions } from './kek-actions.tsx'
@@ -19,9 +20,11 @@ const BAR_LOOKS: Readonly<Record<Kek['state'], string>> = {
 export function KekCard({
   kek,
   status,
+  instances,
   refresh,
 }: {
   readonly kek: Kek
+  readonly instances: readonly Instance[]
   readonly status: KekStatus
   readonly refresh: () => void
 }): JSX.Element {
@@ -46,6 +49,7 @@ export function KekCard({
       </div>
       <p class="muted small">
         {STATE_MEANINGS[kek.state]}
+        {kek.state === 'provisioned' && holders(kek.id, instances)}
         {kek.state !== 'provisioned' &&
           kek.state !== 'retired' &&
           (kek.escrowed_at === null
@@ -74,4 +78,12 @@ export function KekCard({
       )}
     </article>
   )
+}
+
+/** Whom a promotion would wait for. */
+function holders(kekId: string, instances: readonly Instance[]): string {
+  if (instances.length === 0) return ''
+  const without = lacking(instances, kekId)
+  if (without.length === 0) return ' Every live instance holds it: it can be promoted.'
+  return ` Give it to ${without.map(({ process }) => process).join(', ')} before it is promoted.`
 }

@@ -2,6 +2,7 @@ import type { JSX } from 'preact'
 import type { KekStatus } from '../../api/types.ts'
 import { Badge, Loading, Note, Problem } from '../../design/feedback.tsx'
 import { PageHead } from '../../design/page.tsx'
+import { useInstances } from '../../live/states.ts'
 import type { PageProps } from '../../shell.tsx'
 import { inWords, many } from '../../words/numbers.ts'
 import { KekCard } from './kek-card.tsx'
@@ -34,6 +35,7 @@ function State({
   readonly refresh: () => void
 }): JSX.Element {
   const { counts, fleet } = status
+  const instances = useInstances().data?.instances ?? []
   const stale = Object.values(status.stale_counts).reduce((sum, count) => sum + count, 0)
   const isLess = counts.at_least.length > 0
   return (
@@ -83,7 +85,7 @@ function State({
           </dd>
         </div>
       </dl>
-      <RemovalCard status={status} />
+      <RemovalCard status={status} refresh={refresh} />
       <section class="card" aria-labelledby="keks">
         <header>
           <div>
@@ -94,7 +96,7 @@ function State({
         </header>
         <div class="keks">
           {[...status.keks].reverse().map((kek) => (
-            <KekCard key={kek.id} kek={kek} status={status} refresh={refresh} />
+            <KekCard key={kek.id} kek={kek} status={status} instances={instances} refresh={refresh} />
           ))}
         </div>
       </section>

@@ -12,7 +12,13 @@ import { many } from '../../words/numbers.ts'
 import { blockerOf, checksOf } from '../../words/retirement.ts'
 
 /** The question that every rotation ends with. */
-export function RemovalCard({ status }: { readonly status: KekStatus }): JSX.Element | null {
+export function RemovalCard({
+  status,
+  refresh,
+}: {
+  readonly status: KekStatus
+  readonly refresh: () => void
+}): JSX.Element | null {
   const leaving = status.keks.filter(isLeaving)
   const [chosen, setChosen] = useState<string | null>(null)
   const kek = leaving.find(({ id }) => id === chosen) ?? leaving[0]
@@ -20,7 +26,7 @@ export function RemovalCard({ status }: { readonly status: KekStatus }): JSX.Ele
   if (kek === undefined) {
     return (
       <section class="card" aria-label="Removal">
-        <Nothing title="There is no former KEK to remove" icon="check">
+        <Nothing title="There is no former KEK to remove" icon="check" isSlim>
           To begin a rotation, generate a KEK, give it to every instance, and promote it here.
         </Nothing>
       </section>
@@ -40,12 +46,20 @@ export function RemovalCard({ status }: { readonly status: KekStatus }): JSX.Ele
           </fieldset>
         )}
       </header>
-      <Answer kekId={kek.id} status={status} />
+      <Answer kekId={kek.id} status={status} refresh={refresh} />
     </section>
   )
 }
 
-function Answer({ kekId, status }: { readonly kekId: string; readonly status: KekStatus }): JSX.Element {
+function Answer({
+  kekId,
+  status,
+  refresh,
+}: {
+  readonly kekId: string
+  readonly status: KekStatus
+  readonly refresh: () => void
+}): JSX.Element {
   const { client, permissions } = useSession()
   const refusal = permissions.refusal('checkRetirement')
   // The gate counts every record: it is asked again when something has changed that it looks at.
@@ -66,7 +80,11 @@ function Answer({ kekId, status }: { readonly kekId: string; readonly status: Ke
   }
   if (gate.problem !== null) return <Problem problem={gate.problem} retry={gate.refresh} />
   if (gate.data === null) return <Loading what="the answer of the gate" />
-  return <Verdict certificate={gate.data} checkAgain={gate.refresh} />
+  const checkAgain = (): void => {
+    gate.refresh()
+    refresh()
+  }
+  return <Verdict certificate={gate.data} checkAgain={checkAgain} />
 }
 
 const VERDICTS = {

@@ -39,6 +39,7 @@ export function RetireDialog(props: KekDialogProps): JSX.Element {
           'retire',
           { reason, accept_advisory: advisory, accept_loss_of_backups: loss },
           `${kek.id} is retired. Its bytes can be taken out of every key source.`,
+          gate.data?.epoch,
         )
       }
     >
