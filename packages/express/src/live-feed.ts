@@ -15,13 +15,20 @@ interface Follower {
   isBehind: boolean
 }
 
-const ROTATIONS_EVERY_MS = 1_000
+/** How often the vault is looked at and clients hear something, in milliseconds. */
+export interface LiveFeedOptions {
+  /** @defaultValue 1_000 */
+  readonly rotationsEveryMs?: number
+  /** @defaultValue 5_000 */
+  readonly statusEveryMs?: number
+  /** @defaultValue 15_000 */
+  readonly heartbeatMs?: number
+  /** Then the client connects again, with a token that may have been taken away since. @defaultValue 900_000 */
+  readonly longestMs?: number
+}
+
 /** A status counts records: at most a twentieth of the time goes into it. */
-const STATUS_EVERY_MS = 5_000
 const STATUS_SHARE = 20
-const HEARTBEAT_MS = 15_000
-/** Then the client connects again, with a token that may have been taken away since. */
-const LONGEST_STREAM_MS = 900_000
 /** Characters that wait for a client, beyond what the connection itself holds. */
 const MOST_WAITING = 262_144
 const ROTATIONS = 10
@@ -33,14 +40,18 @@ const ROTATIONS = 10
 export class LiveFeed implements EventFeed {
   readonly #vault: SecretVault
   readonly #most: number
+  readonly #times: Required<LiveFeedOptions>
   readonly #followers = new Set<Follower>()
   /** What was told last, by kind and id: for whoever comes, and to tell what is new. */
   readonly #told = new Map<string, { readonly state: string; readonly frame: string }>()
   #looking: AbortController | null = null
 
-  constructor(vault: SecretVault, most: number) {
+  constructor(vault: SecretVault, most: number, options: LiveFeedOptions = {}) {
+    const { rotationsEveryMs = 1_000, statusEveryMs = 5_000 } = options
+    const { heartbeatMs = 15_000, longestMs = 900_000 } = options
     this.#vault = vault
     this.#most = most
+    this.#times = { rotationsEveryMs, statusEveryMs, heartbeatMs, longestMs }
   }
 
   /** @throws Problem `TOO_MANY_STREAMS`. */
@@ -93,7 +104,7 @@ export class LiveFeed implements EventFeed {
           if (signal.aborted) return
           this.#tellStatus(status)
           const endedMs = performance.now()
-          statusDueMs = endedMs + Math.max(STATUS_EVERY_MS, STATUS_SHARE * (endedMs - beganMs))
+          statusDueMs = endedMs + Math.max(this.#times.statusEveryMs, STATUS_SHARE * (endedMs - beganMs))
           states = seen
         }
         this.#told.delete('problem')
@@ -104,7 +115,7 @@ export class LiveFeed implements EventFeed {
         if (problem.code === 'VAULT_CLOSED') return this.close()
         statusDueMs = 0
       }
-      await pause(ROTATIONS_EVERY_MS, signal)
+      await pause(this.#times.rotationsEveryMs, signal)
     }
   }
 
@@ -144,12 +155,12 @@ export class LiveFeed implements EventFeed {
   /** Keeps connections open, and ends those that take nothing any more or have been open for long. */
   async #beat(signal: AbortSignal): Promise<void> {
     for (;;) {
-      await pause(HEARTBEAT_MS, signal)
+      await pause(this.#times.heartbeatMs, signal)
       if (signal.aborted) return
       const nowMs = performance.now()
       for (const follower of [...this.#followers]) {
         const isBehind = (follower.controller.desiredSize ?? 0) < MOST_WAITING
-        if (nowMs - follower.sinceMs >= LONGEST_STREAM_MS) this.#end(follower)
+        if (nowMs - follower.sinceMs >= this.#times.longestMs) this.#end(follower)
         else if (isBehind && follower.isBehind) this.#drop(follower)
         follower.isBehind = isBehind
       }

@@ -61,8 +61,15 @@ export const retirementCertificate = z.object({
           name: z.string(),
           envelopes: count.nullable(),
           maxAgeMs: z.number().min(0).nullable(),
+          fault: z
+            .object({ code: z.string(), message: z.string() })
+            .nullable()
+            .meta({ description: 'Why it could not be counted.' }),
         }),
       ),
+      elsewhere: z
+        .array(z.object({ name: z.string(), processes: z.array(z.string()) }))
+        .meta({ description: 'What other live instances have declared besides.' }),
       statement: z.string(),
     }),
     S5: z.object({

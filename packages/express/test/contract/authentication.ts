@@ -48,15 +48,15 @@ const UNAUTHENTICATED: readonly (readonly [what: string, asked: Asked, query?: s
 
 /** Rules 2 and 3: who gets in. */
 export function authenticationContract(host: Host): void {
-  describe('rule 2', () => {
-    it('rule 2: the status routes take no caller without a token, unless the host says so', async () => {
+  describe('Rule 2', () => {
+    it('Rule 2: the status routes take no caller without a token, unless the host says so', async () => {
       await using served = await serve(host)
       for (const target of ['/kek-status', `/rotation-status/${UNKNOWN_ID}`]) {
         expect((await ask(served.url, target)).status).toBe(401)
       }
     })
 
-    it('rule 2: with anonymousStatus they tell counts and states, and nothing else', async () => {
+    it('Rule 2: with anonymousStatus they tell counts and states, and nothing else', async () => {
       const store = testStore()
       await seed(store)
       await using behind = await openTestVault(store)
@@ -93,7 +93,7 @@ export function authenticationContract(host: Host): void {
       expect((await served.ask('/kek-status')).json.namespace).toBe('gateway')
     })
 
-    it("rule 2: the host's own authentication decides, and only `true` is a yes", async () => {
+    it("Rule 2: the host's own authentication decides, and only `true` is a yes", async () => {
       const asked: unknown[] = []
       await using served = await serve(host, {
         router: {
@@ -119,9 +119,9 @@ export function authenticationContract(host: Host): void {
     })
   })
 
-  describe('rule 3', () => {
+  describe('Rule 3', () => {
     it.each(ROUTES)(
-      'rule 3: $asked.method $target needs the role $role',
+      'Rule 3: $asked.method $target needs the role $role',
       async ({ target, role, status, asked }) => {
         await using served = await serve(host)
         for (const given of ['read', 'write', 'rotate'] as const) {
@@ -133,7 +133,7 @@ export function authenticationContract(host: Host): void {
       },
     )
 
-    it('rule 3: missing, wrong and malformed get one identical answer', async () => {
+    it('Rule 3: missing, wrong and malformed get one identical answer', async () => {
       await using served = await serve(host)
       const first = await ask(served.url, '/')
       expect([first.status, first.headers['www-authenticate']]).toEqual([401, 'Bearer'])
@@ -146,19 +146,19 @@ export function authenticationContract(host: Host): void {
     })
 
     it.each(['bearer', 'BEARER', 'Bearer '])(
-      'rule 3: the scheme "%s" is the same to a right token',
+      'Rule 3: the scheme "%s" is the same to a right token',
       async (scheme) => {
         await using served = await serve(host)
         expect((await ask(served.url, '/', bearer(`${scheme} ${TOKENS.root}`))).status).toBe(200)
       },
     )
 
-    it('rule 3: a body is not looked at before the token', async () => {
+    it('Rule 3: a body is not looked at before the token', async () => {
       await using served = await serve(host)
       expect((await ask(served.url, '/', { method: 'POST', body: '{' })).status).toBe(401)
     })
 
-    it('rule 3: after 20 failures a minute an address is told to wait, but a valid token is never limited', async () => {
+    it('Rule 3: after 20 failures a minute an address is told to wait, but a valid token is never limited', async () => {
       await using served = await serve(host)
       for (let failure = 1; failure <= 20; failure++) {
         expect((await ask(served.url, '/', { token: WRONG })).status).toBe(401)
@@ -172,7 +172,7 @@ export function authenticationContract(host: Host): void {
     })
 
     it.runIf(host.hasMiddleware)(
-      'rule 3: failures are counted for the address that the host trusts its proxy to tell',
+      'Rule 3: failures are counted for the address that the host trusts its proxy to tell',
       async () => {
         await using served = await serve(host, { host: { trustsProxy: true } })
         const from = (address: string) => ask(served.url, '/', { headers: { 'X-Forwarded-For': address } })
@@ -182,7 +182,7 @@ export function authenticationContract(host: Host): void {
       },
     )
 
-    it('rule 3: the short form of bearerAuth gives one token all roles', async () => {
+    it('Rule 3: the short form of bearerAuth gives one token all roles', async () => {
       await using served = await serve(host, { router: { auth: bearerAuth({ token: TOKENS.read }) } })
       for (const { target, status, asked } of ROUTES) {
         expect((await ask(served.url, target, { ...asked, token: TOKENS.read })).status).toBe(status)
@@ -193,7 +193,7 @@ export function authenticationContract(host: Host): void {
 
 /** Rule 2 before anything is mounted. */
 export function mountingContract(): void {
-  it('rule 2: mounting without an authentication choice throws', async () => {
+  it('Rule 2: mounting without an authentication choice throws', async () => {
     await using vault = await openTestVault(testStore())
     for (const auth of [undefined, null, {}, { authenticate: () => null }, { authorize: () => true }]) {
       expect(() => adminRouter({ vault, auth } as never)).toThrow(TypeError)

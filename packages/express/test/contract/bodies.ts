@@ -99,9 +99,9 @@ export function bodiesContract(host: Host): void {
     expect(served.errors).toEqual([])
   }
 
-  describe('rule 4', () => {
+  describe('Rule 4', () => {
     it.each(HOSTILE)(
-      'rule 4: a body of %s is refused and the next request served',
+      'Rule 4: a body of %s is refused and the next request served',
       async (_what, asked, status, code) => {
         await using served = await serve(host)
         const answer = await served.ask('/', asked)
@@ -111,13 +111,13 @@ export function bodiesContract(host: Host): void {
       },
     )
 
-    it.each(ROTATE_OPTIONS)('rule 1: POST /rotate-all takes no %s', async (body) => {
+    it.each(ROTATE_OPTIONS)('Rule 1: POST /rotate-all takes no %s', async (body) => {
       await using served = await serve(host)
       const answer = await served.ask('/rotate-all', put(body))
       expect([answer.status, answer.json.code]).toEqual([400, 'INVALID_BODY'])
     })
 
-    it('rule 4: 16 KiB is the limit of a body without a value', async () => {
+    it('Rule 4: 16 KiB is the limit of a body without a value', async () => {
       await using served = await serve(host)
       const padded = (length: number) => put(`{}${' '.repeat(length - 2)}`)
       expect((await served.ask('/rotate-all', padded(16_385))).status).toBe(413)
@@ -125,14 +125,14 @@ export function bodiesContract(host: Host): void {
     })
 
     it.each(['application/json', 'application/json; charset=utf-8', 'Application/JSON;charset="UTF-8"'])(
-      'rule 4: %s is JSON',
+      'Rule 4: %s is JSON',
       async (type) => {
         await using served = await serve(host)
         expect((await served.ask('/', put(VALID, { 'Content-Type': type }))).status).toBe(201)
       },
     )
 
-    it('rule 4: a body of one byte now and then is given up with 408', async () => {
+    it('Rule 4: a body of one byte now and then is given up with 408', async () => {
       await using served = await serve(host, { router: { bodyTimeoutMs: 200 } })
       const { promise, resolve } = Promise.withResolvers<number | undefined>()
       const slow = openRequest(served, { 'Content-Length': '1000' })
@@ -145,7 +145,7 @@ export function bodiesContract(host: Host): void {
       await expectServed(served)
     })
 
-    it('rule 9: a client that leaves in the middle of its body harms nobody', async () => {
+    it('Rule 9: a client that leaves in the middle of its body harms nobody', async () => {
       await using served = await serve(host)
       for (let client = 0; client < 5; client++) {
         const { promise, resolve } = Promise.withResolvers<void>()
@@ -161,7 +161,7 @@ export function bodiesContract(host: Host): void {
     if (host.hasMiddleware) parsedBodiesContract(host)
   })
 
-  describe('rule 4: methods and paths', () => {
+  describe('Rule 4: methods and paths', () => {
     const allow: readonly (readonly [target: string, allow: string, method: string])[] = [
       ['/rotate-all', 'POST, DELETE', 'GET'],
       ['/rotation-status/x', 'GET, HEAD', 'POST'],
@@ -170,14 +170,14 @@ export function bodiesContract(host: Host): void {
       ['/healthz', 'GET, HEAD, DELETE', 'OPTIONS'],
       ...(host.atRoot ? [] : [['/a-name', 'DELETE', 'GET'] as const]),
     ]
-    it.each(allow)('rule 4: %s takes %s and no %s', async (target, methods, method) => {
+    it.each(allow)('Rule 4: %s takes %s and no %s', async (target, methods, method) => {
       await using served = await serve(host)
       const { status, headers, json } = await served.ask(target, { method })
       expect([status, headers.allow, json.code]).toEqual([405, methods, 'METHOD_NOT_ALLOWED'])
       expect((await ask(served.url, target, { method })).status).toBe(401)
     })
 
-    it('rule 4: HEAD is GET without the body', async () => {
+    it('Rule 4: HEAD is GET without the body', async () => {
       await using served = await serve(host)
       for (const target of ['/', '/kek-status', '/healthz']) {
         const { status, text, headers } = await served.ask(target, { method: 'HEAD' })
@@ -194,7 +194,7 @@ export function bodiesContract(host: Host): void {
       ['DELETE', '/?name=%c3'],
       ['GET', '/rotation-status/%e0%a4'],
       ['GET', '/?cursor=%'],
-    ])('rule 4: %s %s is not percent-encoded UTF-8', async (method, target) => {
+    ])('Rule 4: %s %s is not percent-encoded UTF-8', async (method, target) => {
       await using served = await serve(host)
       const { status, json } = await served.ask(target, { method })
       expect([status, json.code]).toEqual([400, 'INVALID_TARGET'])
@@ -202,7 +202,7 @@ export function bodiesContract(host: Host): void {
 
     const foreign = ['/a/b', '/rotate-all/', '/rotation-status/x/y', '/%zz/b']
     it.each(host.atRoot ? [...foreign, '/rotation-status', '/a-name'] : foreign)(
-      "rule 8: GET %s is none of the router's and passed on to the host",
+      "Rule 8: GET %s is none of the router's and passed on to the host",
       async (target) => {
         await using served = await serve(host)
         const { status, text } = await served.ask(target)
@@ -226,7 +226,7 @@ function openRequest(served: Served, headers: Record<string, string>) {
 
 /** What a host has read before. A web request that was read has no body any more; see the tests of the fetch handler. */
 function parsedBodiesContract(host: Host): void {
-  it('rule 4: a body that the host has parsed is checked as far as that goes, with one warning', async () => {
+  it('Rule 4: a body that the host has parsed is checked as far as that goes, with one warning', async () => {
     await using served = await serve(host, { host: { parses: 'json' } })
     const refused: readonly (readonly [string, string, number])[] = [
       ['/', '{"name":"a","value":"b","x":1}', 400],
@@ -247,7 +247,7 @@ function parsedBodiesContract(host: Host): void {
   })
 
   it.each(['raw', 'text'] as const)(
-    'rule 4: what express.%s() left is read as strictly as a body',
+    'Rule 4: what express.%s() left is read as strictly as a body',
     async (parses) => {
       await using served = await serve(host, { host: { parses } })
       expect((await served.ask('/', put('{"name":"a","name":"b"}'))).json.code).toBe('DUPLICATE_MEMBER')
@@ -260,7 +260,7 @@ function parsedBodiesContract(host: Host): void {
   it.each<[string, Middleware]>([
     ['reads the body and keeps it', (request, _response, next) => void request.on('end', next).resume()],
     ['decodes the body', (request, _response, next) => next(void request.setEncoding('utf8'))],
-  ])('rule 4: a host that %s is told so, and nothing is guessed', async (_what, before) => {
+  ])('Rule 4: a host that %s is told so, and nothing is guessed', async (_what, before) => {
     await using served = await serve(host, { host: { before } })
     const { status, json } = await served.ask('/', put(VALID))
     expect([status, json.code]).toEqual([500, 'INTERNAL'])

@@ -12,8 +12,8 @@ const DRIVER_TEXT = 'connect ECONNREFUSED postgres://admin:hunter2@10.0.0.7/db; 
 
 /** Rules 5 and 9: how failures look, to clients and to the host. */
 export function errorsContract(host: Host): void {
-  describe('rule 5', () => {
-    it('rule 5: a problem has both forms, with the same code', async () => {
+  describe('Rule 5', () => {
+    it('Rule 5: a problem has both forms, with the same code', async () => {
       await using served = await serve(host)
       const { status, headers, json } = await served.ask('/missing', { method: 'DELETE' })
       expect(headers['content-type']).toBe('application/problem+json')
@@ -29,7 +29,7 @@ export function errorsContract(host: Host): void {
       })
     })
 
-    it('rule 5: an invalid body is told by the pointers of known members, not by its content', async () => {
+    it('Rule 5: an invalid body is told by the pointers of known members, not by its content', async () => {
       await using served = await serve(host)
       const json = { name: '', value: 7, 'echo-me': 'echo-me' }
       const answer = await served.ask('/', { method: 'POST', json })
@@ -41,7 +41,7 @@ export function errorsContract(host: Host): void {
       ['ERR_STORE_UNAVAILABLE', 'STORE_UNAVAILABLE'],
       ['ERR_STORE_OUTCOME_UNKNOWN', 'STORE_OUTCOME_UNKNOWN'],
     ] as const)(
-      'rule 5: %s is 503, to be tried again, without a word of the driver',
+      'Rule 5: %s is 503, to be tried again, without a word of the driver',
       async (code, problem) => {
         await using served = await serve(host)
         served.store.before = () => {
@@ -60,7 +60,7 @@ export function errorsContract(host: Host): void {
       },
     )
 
-    it('rule 5: a KEK that this instance does not hold is 503, for another one may', async () => {
+    it('Rule 5: a KEK that this instance does not hold is 503, for another one may', async () => {
       const store = testStore()
       await using first = await openTestVault(store)
       await using served = await serve(host, { store, vault: { current: 'v2', holds: ['v2'] } })
@@ -70,7 +70,7 @@ export function errorsContract(host: Host): void {
       expect(put.headers['retry-after']).toBeUndefined()
     })
 
-    it('rule 5: what stopped a rotation is told without a word of the store', async () => {
+    it('Rule 5: what stopped a rotation is told without a word of the store', async () => {
       const store = testStore()
       await seed(store)
       await using served = await serve(host, { store, vault: { current: 'v2' } })
@@ -86,7 +86,7 @@ export function errorsContract(host: Host): void {
       expect(status.json.last_error).toEqual({ code: 'ERR_STORE_CONTRACT', message })
     })
 
-    it('rule 5: a cursor that a store does not take is 400', async () => {
+    it('Rule 5: a cursor that a store does not take is 400', async () => {
       await using served = await serve(host)
       served.store.before = (method) => {
         if (method === 'scan') throw new TypeError(DRIVER_TEXT)
@@ -95,7 +95,7 @@ export function errorsContract(host: Host): void {
       expect([status, json.code]).toEqual([400, 'INVALID_CURSOR'])
     })
 
-    it('rule 5: a rotation that has begun is 202, also when its first state cannot be read', async () => {
+    it('Rule 5: a rotation that has begun is 202, also when its first state cannot be read', async () => {
       await using served = await serve(host)
       let hasBegun = false
       served.store.before = (method, [key]) => {
@@ -106,7 +106,7 @@ export function errorsContract(host: Host): void {
       expect(hasBegun).toBe(true)
     })
 
-    it('rule 5: a secret stored with a context is 409 and not replaced, for this API gives none', async () => {
+    it('Rule 5: a secret stored with a context is 409 and not replaced, for this API gives none', async () => {
       await using served = await serve(host)
       await served.vault.put('a', 'x', { context: { tenant: 'acme' } })
       const put = await served.ask('/', { method: 'POST', json: { name: 'a', value: 'b' } })
@@ -114,14 +114,14 @@ export function errorsContract(host: Host): void {
       expect((await served.vault.get('a', { context: { tenant: 'acme' } }))?.text()).toBe('x')
     })
 
-    it('rule 5: a vault that was closed is 503', async () => {
+    it('Rule 5: a vault that was closed is 503', async () => {
       await using served = await serve(host)
       await served.vault.close()
       const { status, json } = await served.ask('/')
       expect([status, json.code]).toEqual([503, 'VAULT_CLOSED'])
     })
 
-    it('rule 5: writes without a keyring document are 409, for an operator has to act', async () => {
+    it('Rule 5: writes without a keyring document are 409, for an operator has to act', async () => {
       const store = testStore()
       await seed(store)
       // No store deletes this document; a restore of the secrets alone loses it.
@@ -137,8 +137,8 @@ export function errorsContract(host: Host): void {
     })
   })
 
-  describe('rule 9', () => {
-    it("rule 9: an unexpected error reaches the host's error handler as a problem that tells nothing", async () => {
+  describe('Rule 9', () => {
+    it("Rule 9: an unexpected error reaches the host's error handler as a problem that tells nothing", async () => {
       await using served = await serve(host)
       const thrown = new Error(DRIVER_TEXT)
       served.store.before = () => {
@@ -159,7 +159,7 @@ export function errorsContract(host: Host): void {
       expect((await served.ask('/')).status).toBe(200)
     })
 
-    it('rule 9: an authentication that throws lets nobody in and harms nobody', async () => {
+    it('Rule 9: an authentication that throws lets nobody in and harms nobody', async () => {
       const fail = () => {
         throw new Error(DRIVER_TEXT)
       }
@@ -176,7 +176,7 @@ export function errorsContract(host: Host): void {
       }
     })
 
-    it('rule 9: a listener that throws changes no answer', async () => {
+    it('Rule 9: a listener that throws changes no answer', async () => {
       const onEvent = () => {
         throw new Error('listener')
       }
@@ -185,7 +185,7 @@ export function errorsContract(host: Host): void {
       expect((await served.ask('/')).status).toBe(503)
     })
 
-    it('rule 9: a store that throws what is no error ends in a problem too', async () => {
+    it('Rule 9: a store that throws what is no error ends in a problem too', async () => {
       await using served = await serve(host)
       served.store.before = () => Promise.reject(undefined)
       expect((await served.ask('/')).json.code).toBe('INTERNAL')
@@ -195,7 +195,7 @@ export function errorsContract(host: Host): void {
 
 /** Rules 1 and 7, over every answer of the run. Comes last. */
 export function answersContract(wraps: () => Iterable<string>): void {
-  it('rule 1: no answer held a value, a KEK or an envelope', () => {
+  it('Rule 1: no answer held a value, a KEK or an envelope', () => {
     expect(answers.length).toBeGreaterThan(500)
     const everything = answers
       .map(({ answer }) => `${JSON.stringify(answer.headers)}\n${answer.text}`)
@@ -208,7 +208,7 @@ export function answersContract(wraps: () => Iterable<string>): void {
     for (const wrap of seen) expect(everything.includes(wrap)).toBe(false)
   })
 
-  it('rule 7: every answer of the router carries the headers that keep it private', () => {
+  it('Rule 7: every answer of the router carries the headers that keep it private', () => {
     const own = answers.filter(({ answer }) => answer.text !== 'host' && answer.status !== 500)
     for (const { asked, answer } of own) {
       const { headers } = answer
@@ -216,6 +216,7 @@ export function answersContract(wraps: () => Iterable<string>): void {
       expect(headers['x-content-type-options']).toBe('nosniff')
       expect(headers['referrer-policy']).toBe('no-referrer')
       expect(headers['content-security-policy']).toContain("default-src 'none'")
+      expect(headers['content-security-policy']).not.toContain('unsafe')
       expect(Object.keys(headers).filter((name) => name.startsWith('access-control-'))).toEqual([])
     }
   })

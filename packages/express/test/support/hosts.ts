@@ -124,6 +124,7 @@ function rewritingProxy(from: string, to: string): RequestListener {
       headers: request.rawHeaders,
       agent: false,
     })
+    response.on('close', () => onward.destroy())
     onward.on('response', (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.rawHeaders)
       answer.pipe(response)

@@ -1,4 +1,5 @@
 import {
+  type AuditSink,
   explicitKeys,
   MemoryStore,
   openVault,
@@ -46,10 +47,12 @@ export interface TestVaultOptions {
   readonly current?: 'v1' | 'v2'
   /** The KEKs it holds. @defaultValue the current one and v1 */
   readonly holds?: readonly ('v1' | 'v2')[]
+  /** @defaultValue the store */
+  readonly audit?: AuditSink
 }
 
 export function openTestVault({ store }: TestStore, options: TestVaultOptions = {}): Promise<SecretVault> {
-  const { current = 'v1', holds = ['v1', current] } = options
+  const { current = 'v1', holds = ['v1', current], audit } = options
   return openVault({
     store,
     keys: explicitKeys({
@@ -57,6 +60,7 @@ export function openTestVault({ store }: TestStore, options: TestVaultOptions = 
       keks: Object.fromEntries(holds.map((id) => [id, KEKS[id]])),
     }),
     namespace: 'gateway',
+    ...(audit === undefined ? {} : { audit }),
   })
 }
 

@@ -6,7 +6,7 @@ function limitAt(clock: { nowMs: number }, addresses = 10_000): AuthLimit {
 }
 
 describe('AuthLimit', () => {
-  it('rule 3: allows 20 failures a minute and says how long to wait', () => {
+  it('Rule 3: allows 20 failures a minute and says how long to wait', () => {
     const clock = { nowMs: 1_000 }
     const limit = limitAt(clock)
     for (let failure = 1; failure <= 20; failure++) expect(limit.fail('a')).toBe(0)
@@ -18,7 +18,7 @@ describe('AuthLimit', () => {
     expect(limit.fail('a')).toBe(0)
   })
 
-  it('rule 3: remembers at most 10,000 addresses and forgets the one whose minute began first', () => {
+  it('Rule 3: remembers at most 10,000 addresses and forgets the one whose minute began first', () => {
     const clock = { nowMs: 0 }
     const limit = limitAt(clock)
     for (let failure = 1; failure <= 21; failure++) limit.fail('first')

@@ -28,7 +28,7 @@ const REFUSED: readonly (readonly [what: string, token: string | undefined])[] =
 ]
 
 describe('bearerAuth', () => {
-  it.each(REFUSED)('rule 2: refuses a token with %s and does not echo it', (_what, token) => {
+  it.each(REFUSED)('Rule 2: refuses a token with %s and does not echo it', (_what, token) => {
     for (const options of [{ token }, { tokens: [{ name: 'ops', token }] }] satisfies BearerAuthOptions[]) {
       const thrown = catching(() => bearerAuth(options))
       expect(thrown).toBeInstanceOf(TypeError)
@@ -67,7 +67,7 @@ describe('bearerAuth', () => {
     ['a digest that is too short', [{ name: 'a', sha256: sha256(GOOD).slice(1) }]],
     ['the digest of nothing', [{ name: 'a', sha256: sha256('') }]],
     ['a digest of zeros', [{ name: 'a', sha256: '0'.repeat(64) }]],
-  ])('rule 2: refuses %s', (_what, tokens) => {
+  ])('Rule 2: refuses %s', (_what, tokens) => {
     expect(() => bearerAuth({ tokens } as never)).toThrow(TypeError)
   })
 

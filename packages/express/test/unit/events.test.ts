@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { expect, it } from 'vitest'
 import { EventOutlet } from '../../src/events.ts'
 
-it('rule 4: without a listener a parsed body is one warning of the process, and failures are no noise', async () => {
+it('Rule 4: without a listener a parsed body is one warning of the process, and failures are no noise', async () => {
   const outlet = new EventOutlet()
   const warnings: Error[] = []
   const onWarning = (warning: Error) => void warnings.push(warning)

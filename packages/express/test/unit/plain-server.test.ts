@@ -30,31 +30,31 @@ const chunked = (text: string) =>
   `${text === '' ? '' : `${text.length.toString(16)}\r\n${text}\r\n`}0\r\n\r\n`
 
 describe('on a plain node:http server', () => {
-  it('rule 4: chunks without a type are no JSON', async () => {
+  it('Rule 4: chunks without a type are no JSON', async () => {
     const lines = ['POST / HTTP/1.1', ...HEAD, 'Connection: close', 'Transfer-Encoding: chunked']
     expect(await exchange(lines, chunked(VALID))).toMatch(/^HTTP\/1\.1 415 /)
   })
 
-  it('rule 4: no chunks at all are no body', async () => {
+  it('Rule 4: no chunks at all are no body', async () => {
     const lines = ['POST /rotate-all HTTP/1.1', ...HEAD, 'Connection: close', 'Transfer-Encoding: chunked']
     expect(await exchange(lines, chunked(''))).toMatch(/^HTTP\/1\.1 202 /)
   })
 
-  it('rule 4: a client that never ends a refused body has its answer, and is cut off', async () => {
+  it('Rule 4: a client that never ends a refused body has its answer, and is cut off', async () => {
     const lines = ['POST / HTTP/1.1', ...HEAD, 'Content-Type: application/json', 'Content-Length: 10000000']
     expect(await exchange(lines, '{', 100)).toMatch(/^HTTP\/1\.1 413 .*"code":"BODY_TOO_LARGE"/s)
   })
 
-  it('rule 8: a target in absolute form is one of its own paths', async () => {
+  it('Rule 8: a target in absolute form is one of its own paths', async () => {
     const lines = ['GET http://localhost/kek-status?x HTTP/1.1', ...HEAD, 'Connection: close']
     expect(await exchange(lines, '')).toMatch(/^HTTP\/1\.1 200 .*"current_kek_id":"v1"/s)
   })
 
-  it('rule 8: HTTP/1.0 is answered too', async () => {
+  it('Rule 8: HTTP/1.0 is answered too', async () => {
     expect(await exchange(['GET /healthz HTTP/1.0'], '')).toMatch(/^HTTP\/1\.1 200 .*\{"ready":true\}$/s)
   })
 
-  it('rule 9: two requests sent at once get their answers in order', async () => {
+  it('Rule 9: two requests sent at once get their answers in order', async () => {
     const first = [
       'DELETE /missing HTTP/1.1',
       ...HEAD,

@@ -10,7 +10,7 @@ vi.mock('node:crypto', async (original) => {
 const texts = Array.from({ length: 5 }, () => randomBytes(32).toString('base64url'))
 
 it.each([0, 2, 4, -1])(
-  'rule 3: the digest is compared with every token, wherever the right one is (%i)',
+  'Rule 3: the digest is compared with every token, wherever the right one is (%i)',
   (index) => {
     const auth = bearerAuth({ tokens: texts.map((token, at) => ({ name: `token-${at}`, token })) })
     const given = texts[index] ?? randomBytes(32).toString('base64url')
