@@ -2,7 +2,8 @@ import { quoteName } from './names.ts'
 
 /** The longest wrap text and the colon behind it: as much of a value as is ever looked at. */
 const HEAD_CHARACTERS = 1_465
-const WRAP = "'^(talos:v2:[a-z0-9][a-z0-9_-]{0,31}:[A-Za-z0-9_-]+):'"
+/** Without a capture, which would take ten times as long. */
+const ENVELOPE = "'^talos:v2:[a-z0-9][a-z0-9_-]{0,31}:[A-Za-z0-9_-]+:'"
 
 /** Where envelopes are kept, for {@link envelopeIndexSql}. */
 export interface EnvelopeColumn {
@@ -13,18 +14,29 @@ export interface EnvelopeColumn {
   readonly envelope: string
 }
 
+/** Compared by bytes, whatever the collation of the column is. */
+const headOf = (column: string): string => `substr(${column}, 1, ${HEAD_CHARACTERS}) COLLATE "C"`
+
 /**
- * The wrap text of an envelope, in SQL; null for what is no envelope. By bytes, whatever the collation of the column is.
+ * The KEK id of an envelope, in SQL: null for a null, and the empty text for what is no envelope.
+ *
+ * @param column - Quoted.
+ */
+export function kekIdSql(column: string): string {
+  const head = headOf(column)
+  const id = `CASE WHEN ${head} ~ ${ENVELOPE} THEN split_part(${head}, ':', 3) ELSE '' END`
+  return `CASE WHEN ${column} IS NOT NULL THEN ${id} END`
+}
+
+/**
+ * The wrap text of what is an envelope, in SQL.
  *
  * @param column - Quoted.
  */
 export function wrapSql(column: string): string {
-  return `substring(substr(${column}, 1, ${HEAD_CHARACTERS}) COLLATE "C" from ${WRAP})`
-}
-
-/** The KEK id of an envelope, in SQL: null for a null, and the empty text for what is no envelope. */
-export function kekIdSql(column: string): string {
-  return `CASE WHEN ${column} IS NOT NULL THEN coalesce(split_part(${wrapSql(column)}, ':', 3), '') END`
+  const head = headOf(column)
+  const part = (place: number): string => `split_part(${head}, ':', ${place})`
+  return `'talos:v2:' || ${part(3)} || ':' || ${part(4)}`
 }
 
 /**

@@ -106,13 +106,14 @@ function statementsOf(place: EnvelopePlace, types: ReadonlyMap<string, Row>): En
     const select = (what: readonly string[]): string =>
       `SELECT ${what.join(', ')} FROM ${table} t ${where} ORDER BY ${ordered}`
     const raw = keys.map(({ column, own }) => `${column} AS ${own}`)
-    const window = [...raw, ...columns.map(({ column }) => column), `${envelope} IS NOT NULL AS present`]
+    const window = [...raw, ...columns.map(({ column }) => column), `${envelope} AS envelope`]
     const limit = `$${parameters + 1}::bigint`
     const except = `$${parameters + 2}::text`
+    const wrap = `CASE WHEN kek_id <> '' THEN ${wrapSql('envelope')} END AS wrap`
     return reading(`WITH stale AS MATERIALIZED (
-  SELECT 'item' AS kind, ${[...texts, 'wrap', ...columns.map(({ text }) => text)].join(', ')}
-  FROM (${select([...window, `${wrapSql(envelope)} AS wrap`])} LIMIT ${WINDOW}) near
-  WHERE present AND (wrap IS NULL OR split_part(wrap, ':', 3) <> ${except}) ORDER BY ${own} LIMIT ${limit}
+  SELECT 'item' AS kind, ${[...texts, wrap, ...columns.map(({ text }) => text)].join(', ')}
+  FROM (${select([...window, `${kekIdSql(envelope)} AS kek_id`])} LIMIT ${WINDOW}) near
+  WHERE kek_id <> ${except} ORDER BY ${own} LIMIT ${limit}
 )
 SELECT * FROM stale
 UNION ALL
@@ -132,8 +133,12 @@ FROM (${select(raw)} OFFSET ${WINDOW - 1} LIMIT 1) last WHERE (SELECT count(*) F
   const writing = (text: string): Statement => ({ text, writes: true })
   return {
     count: reading(`SELECT row_security_active(${quoteText(table)}::regclass) AS hidden,
-  count(*) FILTER (WHERE kek_id = $1::text) AS envelopes, count(*) FILTER (WHERE kek_id = '') AS damaged
-FROM (SELECT ${kekIdSql(envelope)} AS kek_id FROM ${table} t WHERE ${kekIdSql(envelope)} = ANY (ARRAY[$1::text, ''])) part`),
+  coalesce(sum(rows) FILTER (WHERE kek_id = $1::text), 0) AS envelopes,
+  coalesce(sum(rows) FILTER (WHERE kek_id = ''), 0) AS damaged
+FROM (
+  SELECT ${kekIdSql(envelope)} AS kek_id, count(*) AS rows FROM ${table} t
+  WHERE ${kekIdSql(envelope)} = ANY (ARRAY[$1::text, '']) GROUP BY 1
+) part`),
     firstPage: page('', 0),
     nextPage: page(after, keys.length),
     rewrap: writing(`WITH a AS MATERIALIZED (
