@@ -4,8 +4,10 @@ import { temporaryTree } from '../gates/temporary-tree.ts'
 import { repository } from './markdown.ts'
 
 const GATEWAY_MODULES = join(repository, 'examples/gateway/node_modules')
+/** What else guides and packages are used with. */
+const MORE_MODULES = ['pg-boss']
 
-/** The folder of a user: new, with some files, with all packages installed and what the example gateway needs besides. */
+/** The folder of a user: new, with some files, with all packages installed, what the example gateway needs, and more. */
 export function workspaceTree(files: Readonly<Record<string, string>>): { root: string; remove: () => void } {
   const tree = temporaryTree({ 'package.json': '{ "type": "module" }', ...files })
   const modules = join(tree.root, 'node_modules')
@@ -13,6 +15,9 @@ export function workspaceTree(files: Readonly<Record<string, string>>): { root: 
   for (const name of readdirSync(GATEWAY_MODULES)) {
     if (name === '@talos' || name.startsWith('.')) continue
     symlinkSync(join(GATEWAY_MODULES, name), join(modules, name), 'junction')
+  }
+  for (const name of MORE_MODULES) {
+    symlinkSync(join(repository, 'node_modules', name), join(modules, name), 'junction')
   }
   for (const folder of readdirSync(join(repository, 'packages'))) {
     const path = join(repository, 'packages', folder)

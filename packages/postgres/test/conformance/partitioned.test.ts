@@ -13,7 +13,8 @@ async function partitioned(at: Database): Promise<PostgresStore> {
   const parts = Array.from(
     { length: PARTITIONS },
     (_, n) => `CREATE TABLE ${at.of(`secrets_${n}`)} PARTITION OF ${at.of('secrets')}
-      FOR VALUES WITH (MODULUS ${PARTITIONS}, REMAINDER ${n});`,
+      FOR VALUES WITH (MODULUS ${PARTITIONS}, REMAINDER ${n})
+      WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);`,
   )
   await at.run(`BEGIN;
     CREATE TABLE ${at.of('partitioned')} (
@@ -49,6 +50,21 @@ describe('the PostgreSQL store on a partitioned table', () => {
     'restore',
   ] as const
   test.for(conformanceChecks(open, { without }))('$name', { timeout: 60_000 }, ({ run }) => run())
+
+  test('long values lie outside of the rows that a rewrap moves, as in one table', async () => {
+    const at = database(url)
+    await partitioned(at)
+    const storage = await at.run(
+      `SELECT DISTINCT attname, attstorage FROM pg_attribute WHERE attrelid = '${at.of('secrets_7')}'::regclass
+        AND attname IN ('name', 'wrap', 'kek_id', 'sealed') ORDER BY attname`,
+    )
+    expect(storage).toEqual([
+      { attname: 'kek_id', attstorage: 'p' },
+      { attname: 'name', attstorage: 'p' },
+      { attname: 'sealed', attstorage: 'e' },
+      { attname: 'wrap', attstorage: 'p' },
+    ])
+  })
 
   test('its shards are found in a sample, and not by reading everything', async () => {
     const at = database(url)
