@@ -1,6 +1,7 @@
 import type { Attributes, SpanContext, Tracer } from '@opentelemetry/api'
 import { context, ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api'
 import { errorTypeOf } from './error-type.ts'
+import { ATTRIBUTE } from './names.ts'
 
 /** How spans of calls are made. */
 export interface CallSpans {
@@ -39,7 +40,7 @@ export async function withinSpan<T>(
     return answer
   } catch (error) {
     const errorType = errorTypeOf(error)
-    span.setAttribute('error.type', errorType)
+    span.setAttribute(ATTRIBUTE.errorType, errorType)
     span.setStatus({ code: SpanStatusCode.ERROR, message: errorType })
     throw error
   } finally {

@@ -15,7 +15,6 @@ export const ATTRIBUTE = {
   secrets: 'talos.envelope.secrets',
   kekId: 'talos.envelope.kek.id',
   kekState: 'talos.envelope.kek.state',
-  instanceId: 'talos.envelope.instance.id',
   instanceState: 'talos.envelope.instance.state',
   rotationId: 'talos.envelope.rotation.id',
   rotationStatus: 'talos.envelope.rotation.status',

@@ -1,4 +1,5 @@
 import type { Attributes, SpanContext } from '@opentelemetry/api'
+import { context, ROOT_CONTEXT } from '@opentelemetry/api'
 import type { RotateResult, Secret, SecretStore, SecretVault } from '@talos/envelope'
 import { type CallSpans, type SpanOfCall, withinSpan } from './call-spans.ts'
 import { ATTRIBUTE } from './names.ts'
@@ -12,13 +13,12 @@ export interface TracedVaultOptions {
   readonly close: () => Promise<void>
 }
 
-type Method = (...args: never[]) => unknown
-
 /**
  * The same vault, with a span around every call that reads or writes secrets or begins a rotation. Everything else is the
  * vault's own, also what a later version of it has.
  */
 export function tracedVault(vault: SecretVault, { spans, onRotate, close }: TracedVaultOptions): SecretVault {
+  const { rotations } = vault
   return replacing(vault, {
     ...tracedSecrets(vault, spans),
     import: (...args: Parameters<SecretVault['import']>) =>
@@ -32,6 +32,13 @@ export function tracedVault(vault: SecretVault, { spans, onRotate, close }: Trac
         () => vault.rotate(...args),
         ({ id }, span) => onRotate(id, span),
       ),
+    // These too begin work that goes on after them.
+    rotations: replacing(rotations, {
+      resume: (...args: Parameters<VaultRotations['resume']>) =>
+        context.with(ROOT_CONTEXT, () => rotations.resume(...args)),
+      retryFailed: (...args: Parameters<VaultRotations['retryFailed']>) =>
+        context.with(ROOT_CONTEXT, () => rotations.retryFailed(...args)),
+    }),
     within: (store: SecretStore) => {
       const view = vault.within(store)
       return replacing(view, tracedSecrets(view, spans))
@@ -41,6 +48,7 @@ export function tracedVault(vault: SecretVault, { spans, onRotate, close }: Trac
   })
 }
 
+type VaultRotations = SecretVault['rotations']
 type Secrets = Pick<SecretVault, 'put' | 'get' | 'getMany' | 'delete'>
 
 function tracedSecrets(secrets: Secrets, spans: CallSpans): Secrets {
@@ -86,11 +94,11 @@ function toldRotation({ id, started, waitingFor }: RotateResult): Attributes {
   }
 }
 
-/** An object with some methods replaced. The others run on the object itself, whose private members no copy has. */
-function replacing<T extends object>(object: T, methods: Partial<Record<keyof T, Method>>): T {
-  const bound = new Map<PropertyKey, unknown>(Object.entries(methods))
-  for (const symbol of Object.getOwnPropertySymbols(methods))
-    bound.set(symbol, (methods as Record<symbol, unknown>)[symbol])
+/** An object with some members replaced. Other methods run on the object itself, whose private members no copy has. */
+function replacing<T extends object>(object: T, members: Partial<Record<keyof T, unknown>>): T {
+  const bound = new Map<PropertyKey, unknown>(
+    Reflect.ownKeys(members).map((key) => [key, members[key as keyof T]]),
+  )
   return new Proxy(object, {
     get(target, property) {
       const known = bound.get(property)

@@ -1,4 +1,4 @@
-import { context, SpanStatusCode, trace } from '@opentelemetry/api'
+import { context, ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api'
 import { MemoryStore, type SecretStore, StoreError } from '@talos/envelope'
 import { interceptStore } from '@talos/envelope/testing'
 import { describe, expect, it } from 'vitest'
@@ -108,22 +108,29 @@ describe('an instrumented vault', () => {
     expect(heard.at(-1)).toBe('call')
   })
 
-  it('keeps its background work out of the traces of those that open it and start rotations', async () => {
+  it('keeps its background work out of the traces of those that open it and start, resume or retry rotations', async () => {
     const sdk = testSdk()
     sdk.register()
     const seen = new Set<string | undefined>()
-    const seeing: SecretStore = interceptStore(store(), ({ method, proceed }) => {
+    const backend = store()
+    const seeing: SecretStore = interceptStore(backend, ({ method, proceed }) => {
       if (method === 'scan' || method === 'writeDocument')
         seen.add(trace.getActiveSpan()?.spanContext().traceId)
       return proceed()
     })
+    const former = await open({}, { store: backend })
+    for (const name of ['a', 'b', 'c']) await former.put(name, 'value')
+    await former.close()
     const request = trace.getTracer('test').startSpan('request')
     await context.with(trace.setSpan(context.active(), request), async () => {
-      const vault = await open({}, { store: seeing, keys: keys('v1') })
-      const { id } = await vault.rotate()
-      await expect.poll(async () => (await vault.rotations.get(id))?.status).toBe('completed')
-      await vault.rotate()
+      const vault = await open({}, { store: seeing, keys: keys('v2', 'v1') })
+      const { id } = await vault.rotate({ ratePerSecond: 1 })
+      await context.with(ROOT_CONTEXT, () => vault.rotations.pause(id))
+      await vault.rotations.resume(id)
+      await expect.poll(async () => (await vault.rotations.get(id))?.totals.rewrapped).toBeGreaterThan(0)
+      expect(await vault.rotations.retryFailed(id)).toMatchObject({ id, status: 'running' })
       expect(trace.getActiveSpan()).toBe(request)
+      await context.with(ROOT_CONTEXT, () => vault.close())
     })
     expect([...seen]).toEqual([undefined])
   })
