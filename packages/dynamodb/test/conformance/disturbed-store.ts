@@ -34,7 +34,8 @@ function checkDisturbed(rate: number): void {
   afterAll(async () => {
     const { forwarded, refused } = proxy.counts()
     console.log(`${refused} of ${forwarded + refused} requests were refused (${rate})`)
-    expect(refused / (forwarded + refused)).toBeGreaterThan(rate * 0.8)
+    // A conflict of transactions is no answer to a query, which is then answered.
+    expect(refused / (forwarded + refused)).toBeGreaterThan(rate * 0.7)
     await proxy.close()
   })
 
