@@ -14,13 +14,15 @@ export interface Packages {
   readonly redis: typeof import('@talos/envelope-redis')
   readonly dynamodb: typeof import('@talos/envelope-dynamodb')
   readonly express: typeof import('@talos/envelope-express')
+  readonly otel: typeof import('@talos/envelope-otel')
+  readonly pgBoss: typeof import('@talos/envelope-pg-boss')
 }
 
 const TOKEN = '8pYgqXb0mTn4ZrVw2KsLdE7uHcJ1aFoQ'
 
 /** Uses every package a little, as an application that has installed them and no Express. */
 export async function tryPackages(packages: Packages): Promise<void> {
-  const { core, testing, conformance, sqlite, postgres, redis, dynamodb, express } = packages
+  const { core, testing, conformance, sqlite, postgres, redis, dynamodb, express, otel, pgBoss } = packages
   const keys = core.explicitKeys({
     currentKekId: 'v1',
     keks: { v1: Buffer.from(core.generateKek(), 'base64url') },
@@ -43,6 +45,15 @@ export async function tryPackages(packages: Packages): Promise<void> {
   assert.equal(dynamodb.createTableInput({ table: 'secrets' }).TableName, 'secrets')
   assert.throws(() => redis.redisStore({ client, prefix: '{' }), TypeError)
   assert.equal(testing.heldClock(0).runtime.now(), 0)
+  const observed = await otel.openInstrumentedVault({
+    store: new core.MemoryStore(),
+    keys,
+    namespace: 'consumer',
+  })
+  assert.equal((await observed.put('openai/prod', 'a credential')).outcome, 'created')
+  await observed.close()
+  const boss = {} as Parameters<typeof pgBoss.pgBossRunner>[0]['boss']
+  assert.throws(() => pgBoss.pgBossRunner({ boss, concurrency: 9 }), TypeError)
   assert.throws(() => express.bearerAuth({ token: 'short' }), TypeError)
   console.log('all of it works')
 }

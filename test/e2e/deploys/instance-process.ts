@@ -34,7 +34,10 @@ const vault = await openVault({
   keys: environmentKeys(),
   namespace: 'deploys',
   leaseMs,
-  onEvent: (event) => say({ is: 'event', event, at: now() }),
+  onEvent: (event) => {
+    // Thousands of reads and writes, which the ledger knows already.
+    if (event.type !== 'call') say({ is: 'event', event, at: now() })
+  },
 })
 let working = true
 /** The highest number read or written of each name. */
