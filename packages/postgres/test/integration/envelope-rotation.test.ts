@@ -153,3 +153,27 @@ describe.each(SERVERS)('a rotation on %s', (server) => {
     expect(await codes(vault)).toEqual(['source_not_counted'])
   })
 })
+
+test('a rotation pauses, and says with which SQLSTATE, when the table refuses an update for longer than it is waited out', async () => {
+  const { at, orders, vault } = await promoted('postgres-18', 30)
+  const refuse = `"${at.schema.replaceAll('"', '""')}".refuse`
+  await at.run(`CREATE FUNCTION ${refuse}() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'order % is closed', OLD."Id" USING ERRCODE = 'OC001'; END $$`)
+  await at.run(
+    `CREATE TRIGGER closed BEFORE UPDATE ON ${orders.place} FOR EACH ROW WHEN (OLD."Id" = 7) EXECUTE FUNCTION ${refuse}()`,
+  )
+  const { id } = await vault.rotate({ pauseAfterMs: 200 })
+  let paused: RotationOperation | null = null
+  let ended: RotationOperation | null = null
+  for await (const operation of vault.rotations.follow(id, { everyMs: 50 })) {
+    ended = operation
+    if (operation.status !== 'paused' || paused !== null) continue
+    paused = operation
+    await at.run(`DROP TRIGGER closed ON ${orders.place}`)
+    await vault.rotations.resume(id)
+  }
+  expect(paused).toMatchObject({ pausedBy: 'outage', lastError: { code: 'ERR_SOURCE_FAILED' } })
+  expect(paused?.lastError?.message).toMatch(/"orders" .*SQLSTATE OC001/)
+  expect(paused?.lastError?.message).not.toContain('is closed')
+  expect(ended).toMatchObject({ status: 'completed', totals: { rewrapped: 31, failed: 0 } })
+})
