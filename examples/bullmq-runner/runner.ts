@@ -70,7 +70,7 @@ export function bullmqRunner({
       try {
         await queue.addBulk(added)
       } catch (cause) {
-        const message = `${jobs.length} shards may not have reached the queue "${name}" of BullMQ. They are put there again.`
+        const message = `Shards may not have reached the queue "${name}" of BullMQ. They are put there again.`
         throw new StoreError('ERR_STORE_OUTCOME_UNKNOWN', message, { retryable: true, cause })
       }
     },

@@ -65,14 +65,17 @@ const vault = await openVault({
 })
 say({ is: 'open' })
 
+const COMMANDS: Readonly<Record<string, () => Promise<unknown>>> = {
+  rotate: () => vault.rotate(),
+
+  async close() {
+    await vault.close()
+    client.disconnect()
+    process.exit(0)
+  },
+}
+
 createInterface({ input: process.stdin })
-  .on('line', async (line) => {
-    if (line === 'rotate') await vault.rotate()
-    if (line === 'close') {
-      await vault.close()
-      client.disconnect()
-      process.exit(0)
-    }
-  })
+  .on('line', (line) => void COMMANDS[line]?.())
   // Whoever drove this process is gone.
   .on('close', () => process.exit(1))

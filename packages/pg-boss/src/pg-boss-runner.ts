@@ -126,8 +126,7 @@ class PgBossRunner implements RotationRunner {
       if (error instanceof TypeError) throw error
       throw new StoreError(
         'ERR_STORE_OUTCOME_UNKNOWN',
-        `${jobs.length} shards may not have reached the queue "${this.#queue}" of pg-boss: ${messageOf(error)}. ` +
-          'They are put there again.',
+        `Shards may not have reached the queue "${this.#queue}" of pg-boss: ${messageOf(error)}. They are put there again.`,
         { retryable: true, cause: error },
       )
     }
