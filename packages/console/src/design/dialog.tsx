@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from 'preact'
-import { useEffect, useId, useRef, useState } from 'preact/hooks'
+import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { ApiProblem } from '../api/problem.ts'
 import { Button } from './button.tsx'
 import { Problem } from './feedback.tsx'
@@ -29,10 +29,16 @@ export function Dialog(props: DialogProps): JSX.Element {
   const [isBusy, setBusy] = useState(false)
   const [problem, setProblem] = useState<ApiProblem | null>(null)
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = element.current
+    const opener = document.activeElement
     dialog?.showModal()
-    return () => dialog?.close()
+    return () => {
+      dialog?.close()
+      // What opened it may be gone with what was done.
+      const next = opener instanceof HTMLElement && opener.isConnected ? opener : document.querySelector('h1')
+      next?.focus()
+    }
   }, [])
 
   const isTyped = typed === undefined || text === typed.text

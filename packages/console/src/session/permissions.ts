@@ -40,8 +40,3 @@ export function permissionsOf(info: SessionInfo | null, refusedRoles: ReadonlySe
     refusal: (offer) => (mayDo(offer) ? null : `Your token does not have the role “${OFFERS[offer]}”.`),
   }
 }
-
-export const NO_PERMISSIONS: Permissions = permissionsOf(
-  { name: null, roles: [], operations: [] },
-  new Set<string>(),
-)

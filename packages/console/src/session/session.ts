@@ -2,7 +2,7 @@ import { createContext } from 'preact'
 import { useContext, useEffect, useState } from 'preact/hooks'
 import type { AdminClient } from '../api/client.ts'
 import type { Live, LiveState } from '../live/live.ts'
-import { NO_PERMISSIONS, type Permissions } from './permissions.ts'
+import type { Permissions } from './permissions.ts'
 
 /** How a message is meant. */
 export type Tone = 'ok' | 'bad'
@@ -25,10 +25,6 @@ export function useSession(): Session {
   const session = useContext(SessionContext)
   if (session === null) throw new Error('nobody is signed in')
   return session
-}
-
-export function usePermissions(): Permissions {
-  return useContext(SessionContext)?.permissions ?? NO_PERMISSIONS
 }
 
 /** How the console hears of changes. */

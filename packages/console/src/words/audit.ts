@@ -1,6 +1,8 @@
 import type { AuditEvent } from '../api/types.ts'
 
-const TITLES: Readonly<Record<string, (kekId: string) => string>> = {
+type Details = AuditEvent['details']
+
+const TITLES: Readonly<Record<string, (kekId: string, details: Details) => string>> = {
   promote: (id) => `Promotion of ${id}`,
   suspend: (id) => `Suspension of ${id}`,
   resume: (id) => `${id} resumed`,
@@ -10,7 +12,7 @@ const TITLES: Readonly<Record<string, (kekId: string) => string>> = {
   confirm_store: () => 'Store confirmed',
   mark_compromised: (id) => `${id} marked compromised`,
   record_escrow: (id) => `Escrow of ${id} recorded`,
-  rotate: (id) => `Rotation to ${id}`,
+  rotate: (id, { dryRun }) => `${dryRun === true ? 'Dry run' : 'Rotation'} to ${id} started`,
   pause_rotation: (id) => `Rotation to ${id} paused`,
   resume_rotation: (id) => `Rotation to ${id} resumed`,
   cancel_rotation: (id) => `Rotation to ${id} cancelled`,
@@ -19,8 +21,5 @@ const TITLES: Readonly<Record<string, (kekId: string) => string>> = {
 }
 
 export function titleOf({ action, kek_id, details }: AuditEvent): string {
-  const title = TITLES[action]
-  const verb = details['verb']
-  const more = typeof verb === 'string' ? `: ${verb}` : ''
-  return (title === undefined ? action.replaceAll('_', ' ') : title(kek_id ?? 'a KEK')) + more
+  return TITLES[action]?.(kek_id ?? 'a KEK', details) ?? action.replaceAll('_', ' ')
 }

@@ -10,7 +10,7 @@ const MARKS = {
   open: ['warn', 'clock', 'Begun, with no outcome yet'],
 } as const
 
-const SHOWN_ELSEWHERE = new Set(['intentId', 'intent_id', 'verb'])
+const SHOWN_ELSEWHERE = new Set(['intentId', 'intent_id'])
 
 /** One piece of work in the trail. */
 export function AuditItem({ entry }: { readonly entry: AuditEntry }): JSX.Element {

@@ -61,7 +61,9 @@ function Followers({ list }: { readonly list: InstanceList }): JSX.Element {
   }
   return (
     <Note weight="warn">
-      <strong>{many(behind.length, 'instance')} not followed yet.</strong>
+      <strong>
+        {many(behind.length, 'instance')} {behind.length === 1 ? 'has' : 'have'} not followed yet.
+      </strong>
       <ul>
         {behind.map((instance) => (
           <li key={instance.instance_id} class="break">
@@ -131,7 +133,13 @@ function Matrix({ list, keks }: { readonly list: InstanceList; readonly keks: re
           </thead>
           <tbody>
             {list.instances.map((instance) => (
-              <InstanceRow key={instance.instance_id} instance={instance} ids={ids} epoch={list.epoch} />
+              <InstanceRow
+                key={instance.instance_id}
+                instance={instance}
+                ids={ids}
+                epoch={list.epoch}
+                currentKekId={keks.find(({ state }) => state === 'current')?.id ?? null}
+              />
             ))}
           </tbody>
         </table>
@@ -144,8 +152,10 @@ function InstanceRow({
   instance,
   ids,
   epoch,
+  currentKekId,
 }: {
   readonly instance: Instance
+  readonly currentKekId: string | null
   readonly ids: readonly string[]
   readonly epoch: number | null
 }): JSX.Element {
@@ -183,10 +193,11 @@ function InstanceRow({
       {ids.map((id) => {
         const { holding, fingerprint } = instance.keks[id] ?? { holding: 'missing', fingerprint: null }
         const [look, words] = HOLDINGS[holding]
+        const isWanted = holding === 'missing' && id === currentKekId
         return (
           <td key={id}>
             <div class="held">
-              <Badge look={look}>{words}</Badge>
+              <Badge look={isWanted ? 'bad' : look}>{words}</Badge>
               {fingerprint !== null && <code class="muted">{fingerprint}</code>}
             </div>
           </td>
