@@ -39,6 +39,8 @@ export interface Host {
   readonly atRoot: boolean
   /** Whether the host has middleware, which may read a body before the router and hears of errors after it. */
   readonly hasMiddleware: boolean
+  /** Whether the host answers paths that are not percent-encoded UTF-8 itself, with 400. */
+  readonly refusesBadPaths?: true
   mount(api: ApiOptions, options?: HostOptions): Promise<Mounted>
 }
 
