@@ -35,7 +35,7 @@ export interface RotationOperation {
   readonly pass: number
   /** The parts of this pass, any of which an instance may take; `total` is 0 before they are known and after the end. */
   readonly shards: { readonly total: number; readonly done: number; readonly working: number }
-  /** Stale records counted at its begin; `null` before that, and where they could not be counted in time. */
+  /** Stale records of the store, counted at its begin; `null` before that, and where they could not be counted in time. */
   readonly expected: number | null
   /** Records a second lately, of all workers together; 0 while nobody works. */
   readonly perSecond: number

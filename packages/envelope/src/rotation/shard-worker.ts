@@ -116,7 +116,7 @@ export class ShardWorker {
 
   async #step(snapshot: KeyringSnapshot, kek: Kek): Promise<ShardEnd | null> {
     const { runtime } = this.#with
-    const { page, planned } = await this.#insist(() =>
+    const { page, planned } = await this.#ask(() =>
       this.#reader.next(this.#shard.cursor, this.#batch.size, snapshot, kek),
     )
     await this.#rest(this.#pace.waitMs(runtime.monotonicMs(), page.items.length))
@@ -155,10 +155,10 @@ export class ShardWorker {
     if (plan.rewraps.length === 0) return { plan, outcomes: [] }
     if (operation.dryRun) {
       const { signal } = this.#patience
-      return await this.#insist(() => rehearse(this.#with, target.source, plan, signal))
+      return await this.#ask(() => rehearse(this.#with, target.source, plan, signal))
     }
     const at = this.#now()
-    return { plan, outcomes: await this.#insist(() => target.write(revision, plan.rewraps, at, {})) }
+    return { plan, outcomes: await this.#ask(() => target.write(revision, plan.rewraps, at, {})) }
   }
 
   /** Looks whether the operation still wants this shard worked on. */
@@ -193,14 +193,6 @@ export class ShardWorker {
     this.#patience.signal.addEventListener('abort', leave)
     const basis = this.#reader.basis(snapshot.document, kek, leaving.signal)
     let knownBefore = 0
-    const planOnce = async (): Promise<BatchPlan> => {
-      try {
-        return await planBatch(page.items, basis)
-      } catch (error) {
-        if (isEnvelopeError(error) && error.retryable) this.#waitsOut(error)
-        throw error
-      }
-    }
     // A throttled provider answers some calls: those are not asked again, and the rest need not wait for long.
     const hasProgressed = (): boolean => {
       const progressed = basis.known.size > knownBefore
@@ -208,7 +200,11 @@ export class ShardWorker {
       return progressed
     }
     const mostMs = this.#claimed.operation.pauseAfterMs
-    const planning = this.#patience.insist(planOnce, { leaving: leaving.signal, hasProgressed, mostMs })
+    const planning = this.#patience.insist(() => this.#showing(() => planBatch(page.items, basis)), {
+      leaving: leaving.signal,
+      hasProgressed,
+      mostMs,
+    })
     try {
       return await this.#keepLease(planning)
     } catch (error) {
@@ -220,8 +216,23 @@ export class ShardWorker {
     }
   }
 
-  #waitsOut({ code, message }: EnvelopeError): void {
-    this.#shard = { ...this.#shard, lastError: { code, message } }
+  /** Asks where the records are kept. An outage is waited out as in planning: what is away may not be where leases are kept. */
+  async #ask<T>(call: () => Promise<T>): Promise<T> {
+    const { pauseAfterMs: mostMs } = this.#claimed.operation
+    return await this.#keepLease(this.#patience.insist(() => this.#showing(call), { mostMs }))
+  }
+
+  /** Makes a call; why it failed is shown with the next save, if it is to be made again. */
+  async #showing<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      return await call()
+    } catch (error) {
+      if (isEnvelopeError(error) && error.retryable) {
+        const { code, message } = error
+        this.#shard = { ...this.#shard, lastError: { code, message } }
+      }
+      throw error
+    }
   }
 
   /** Waits for work, saving the shard meanwhile, so that nobody takes a slow worker for a dead one. */
