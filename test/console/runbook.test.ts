@@ -138,4 +138,44 @@ describe('the runbook, by clicking', () => {
     await page.getByText('v3 cannot be promoted yet.').waitFor()
     expect(watched.errors).toEqual([])
   })
+
+  test('a KEK without an escrow is retired only with a reason for the loss of its backups', async () => {
+    await using host = await openHost({ keks: ['v1', 'v2'] })
+    await host.vault().keks.promote('v2')
+    await using watched = await openPage(browser, host)
+    const { page } = watched
+    await signIn(page, host.url)
+    await card(page, 'v1').getByRole('button', { name: 'Retire v1' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Retire v1 for good?' })
+    const loss = dialog.getByLabel('Why the loss of its backups does no harm')
+    await loss.waitFor()
+    await dialog.getByLabel('Type v1 to confirm').fill('v1')
+    const retire = dialog.getByRole('button', { name: 'Retire for good' })
+    expect(await retire.getAttribute('title')).toBe('Give each reason that is asked for.')
+    await loss.fill('there were never any backups')
+    await retire.click()
+    await card(page, 'v1').getByText('Retired', { exact: true }).first().waitFor()
+    await go(page, 'Audit')
+    await page.getByText('Loss of backups accepted: there were never any backups').waitFor()
+    expect(watched.errors).toEqual([])
+  })
+
+  test('what was decided on an older state than the newest is not done', async () => {
+    await using host = await openHost({ keks: ['v1', 'v2'] })
+    await host.vault().keks.promote('v2')
+    await using watched = await openPage(browser, host)
+    const { page } = watched
+    await signIn(page, host.url)
+    await card(page, 'v1').getByRole('button', { name: 'Suspend v1' }).click()
+    await page.getByLabel('Type v1 to confirm').fill('v1')
+    // Nothing new reaches the page from here on, and somebody else changes the keyring document.
+    host.before = ({ url }) => (/events|kek-status/.test(url ?? '') ? { status: 503, text: '{}' } : undefined)
+    await host.vault().keks.markCompromised('v1', { reason: 'found in a log' })
+    await page.getByRole('dialog').getByRole('button', { name: 'Suspend' }).click()
+    await page.getByText('The keys were changed by somebody else meanwhile. Nothing was done.').waitFor()
+    host.before = undefined
+    await card(page, 'v1').getByText('Compromised').waitFor()
+    expect((await host.vault().status()).keks.find(({ id }) => id === 'v1')?.state).toBe('decrypt-only')
+    expect(watched.errors).toEqual([])
+  })
 })

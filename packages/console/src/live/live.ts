@@ -41,11 +41,12 @@ export class Live {
         pauseMs = FIRST_PAUSE_MS
         this.#become('live')
         for await (const { type, data } of readEvents(stream)) this.#tell(type, data)
+        // The server ends long streams, to be asked for the next one: that is no reason to ask for everything else.
       } catch {
-        // Whatever ended the stream: pages go on by asking, and say themselves what does not answer.
+        // Pages go on by asking, and say themselves what does not answer.
+        if (!signal.aborted && this.#state !== 'lost') this.#become('polling')
       }
       if (signal.aborted) return
-      if (this.#state !== 'lost') this.#become('polling')
       await pause(pauseMs, signal)
       pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
     }

@@ -48,3 +48,10 @@ export function reachedAt(kek: Kek, state: Kek['state']): string | null {
 export function isLeaving({ state }: Kek): boolean {
   return state === 'decrypt-only' || state === 'suspended'
 }
+
+/** What is ahead first, then what is current, then what was, the last one first. */
+export function newerFirst(one: Kek, other: Kek): number {
+  const place = ({ state }: Kek): number => Math.min(LIFE.indexOf(state), LIFE.indexOf('decrypt-only'))
+  if (place(one) !== place(other)) return place(one) - place(other)
+  return (other.fenced_at ?? '').localeCompare(one.fenced_at ?? '') || other.id.localeCompare(one.id)
+}

@@ -4,9 +4,13 @@ import { Badge, Loading, Note, Problem } from '../../design/feedback.tsx'
 import { PageHead } from '../../design/page.tsx'
 import { useInstances } from '../../live/states.ts'
 import type { PageProps } from '../../shell.tsx'
+import { newerFirst } from '../../words/keks.ts'
 import { inWords, many } from '../../words/numbers.ts'
 import { KekCard } from './kek-card.tsx'
 import { RemovalCard } from './removal-card.tsx'
+
+/** After years of rotations there are many of them, and nothing to do with any. */
+const MOST_RETIRED_OPEN = 2
 
 /** Where every KEK is in its life, and whether an old one can go. */
 export function OverviewPage({ keks }: PageProps): JSX.Element {
@@ -35,6 +39,9 @@ function State({
   readonly refresh: () => void
 }): JSX.Element {
   const { counts, fleet } = status
+  const newestFirst = [...status.keks].sort(newerFirst)
+  const retired = newestFirst.filter(({ state }) => state === 'retired')
+  const inUse = newestFirst.filter(({ state }) => state !== 'retired')
   const instances = useInstances().data?.instances ?? []
   const stale = Object.values(status.stale_counts).reduce((sum, count) => sum + count, 0)
   const isLess = counts.at_least.length > 0
@@ -95,9 +102,19 @@ function State({
           {status.ready ? <Badge look="ok">Ready</Badge> : <Badge look="bad">Not ready</Badge>}
         </header>
         <div class="keks">
-          {[...status.keks].reverse().map((kek) => (
+          {inUse.map((kek) => (
             <KekCard key={kek.id} kek={kek} status={status} instances={instances} refresh={refresh} />
           ))}
+          {retired.length > 0 && (
+            <details open={retired.length <= MOST_RETIRED_OPEN}>
+              <summary>{many(retired.length, 'retired KEK')}</summary>
+              <div class="keks below">
+                {retired.map((kek) => (
+                  <KekCard key={kek.id} kek={kek} status={status} instances={instances} refresh={refresh} />
+                ))}
+              </div>
+            </details>
+          )}
         </div>
       </section>
     </>

@@ -7,7 +7,7 @@ import { Icon } from '../../design/icon.tsx'
 import { Moment } from '../../design/moment.tsx'
 import { useResource } from '../../live/resource.ts'
 import { useSession } from '../../session/session.ts'
-import { isLeaving } from '../../words/keks.ts'
+import { isLeaving, newerFirst } from '../../words/keks.ts'
 import { many } from '../../words/numbers.ts'
 import { blockerOf, checksOf } from '../../words/retirement.ts'
 
@@ -19,7 +19,7 @@ export function RemovalCard({
   readonly status: KekStatus
   readonly refresh: () => void
 }): JSX.Element | null {
-  const leaving = status.keks.filter(isLeaving)
+  const leaving = status.keks.filter(isLeaving).sort(newerFirst)
   const [chosen, setChosen] = useState<string | null>(null)
   const kek = leaving.find(({ id }) => id === chosen) ?? leaving[0]
   if (status.current_kek_id === null) return null

@@ -85,5 +85,7 @@ function needsOf(certificate: Certificate | null) {
   const reasons = certificate?.reasons ?? []
   const loss = reasons.some(({ code }) => code === 'escrow_not_recorded')
   const others = reasons.filter(({ code, weight }) => weight === 'blocks' && code !== 'escrow_not_recorded')
-  return { loss, advisory: reasons.some(({ weight }) => weight === 'advises'), others: others.length }
+  const advisory = reasons.some(({ weight }) => weight === 'advises')
+  const isUpToReasons = others.length === 0
+  return { loss: loss && isUpToReasons, advisory: advisory && isUpToReasons, others: others.length }
 }

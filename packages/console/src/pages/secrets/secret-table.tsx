@@ -109,7 +109,7 @@ function Gap({ rows }: { readonly rows: number }): JSX.Element | null {
   return (
     // biome-ignore lint/a11y/noAriaHiddenOnFocusable: a table row takes no focus
     <tr class="gap" aria-hidden="true">
-      <td colSpan={6} style={{ height: `${rows * ROW_PIXELS}px` }} />
+      <td style={{ height: `${rows * ROW_PIXELS}px` }} />
     </tr>
   )
 }
