@@ -109,7 +109,8 @@ test('a runner that stops gives back the shards in hand, and another one takes t
   )
   expect(first.began).toHaveLength(2)
   await vi.waitFor(async () => expect(new Set(await states(here))).toEqual(new Set(['completed'])), WAIT)
-  expect((await jobsOf(here, QUEUE)).every(({ retryCount }) => retryCount === 0)).toBe(true)
+  // Each was begun twice, and never taken by the process that had just given it back.
+  expect((await jobsOf(here, QUEUE)).map(({ retryCount }) => retryCount)).toEqual([0, 0, 0, 0])
 })
 
 test('a shard that needs longer than pg-boss leaves to a job is handed on before, without a retry', async () => {
