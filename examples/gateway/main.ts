@@ -19,7 +19,8 @@ async function main(): Promise<void> {
 
   const app = express()
   app.disable('x-powered-by')
-  app.use('/admin/v1/secrets', adminRouter({ vault, auth: settings.auth, onEvent: logAdmin }))
+  const admin = adminRouter({ vault, store, auth: settings.auth, onEvent: logAdmin })
+  app.use('/admin/v1/secrets', admin)
   app.post('/v1/*path', proxy({ vault, upstream: settings.upstream, credential: settings.credential }))
   app.use(answerError)
   const server = app.listen(settings.port, '127.0.0.1')
@@ -40,6 +41,7 @@ async function main(): Promise<void> {
     setTimeout(() => process.exit(1), STOP_MS)
     const closed = once(server, 'close')
     server.close()
+    admin.close()
     setTimeout(() => server.closeAllConnections(), DRAIN_MS).unref()
     await closed
     await vault.close()

@@ -13,7 +13,7 @@ const SURROUNDINGS = [
   `import express from 'express'`,
   'const { createCodec, environmentKeys, explicitKeys, isEnvelopeError, MemoryStore, openVault } = core',
   'declare const app: express.Express, store: SecretStore, vault: SecretVault',
-  'declare function session(request: unknown): Promise<{ readonly groups: readonly string[] } | null>',
+  'declare function session(request: unknown): Promise<{ readonly email: string; readonly groups: readonly string[] } | null>',
 ].join('; ')
 
 /**
