@@ -47,9 +47,11 @@ describe('the page of rotations', () => {
     damageWraps(host, 'stripe/%')
     await using watched = await openPage(browser, host)
     const { page } = watched
-    await host.vault().rotate()
     await signIn(page, host.url)
     await go(page, 'Rotation')
+    await page.getByRole('button', { name: 'Dry run', exact: true }).click()
+    await page.getByText('52 secrets would be re-wrapped.').waitFor()
+    await page.getByRole('button', { name: 'Start the rotation' }).click()
     const quarantine = page.getByRole('region', { name: 'Quarantine', exact: true })
     await quarantine.getByRole('rowheader', { name: 'stripe/prod/team-0000' }).waitFor()
     await quarantine.getByText('wrap_corrupt').first().waitFor()
@@ -62,6 +64,24 @@ describe('the page of rotations', () => {
     for (const { name } of await listed(host.vault().list({ prefix: 'stripe/' })))
       await host.vault().delete(name)
     await quarantine.getByRole('button', { name: 'Try these again' }).click()
+    await page
+      .getByRole('region', { name: 'Rotation to v2' })
+      .getByText('Completed', { exact: true })
+      .waitFor()
+    expect(watched.errors).toEqual([])
+  })
+
+  test('follows a rotation by the stream of events alone', async () => {
+    await using host = await openHost({ keks: ['v1', 'v2'] })
+    await putMany(host.vault(), manyNames(20))
+    await using watched = await openPage(browser, host)
+    const { page } = watched
+    await signIn(page, host.url)
+    await page.getByText('Live', { exact: true }).waitFor()
+    await go(page, 'Rotation')
+    host.before = ({ url }) => (url?.endsWith('/events') ? undefined : { status: 503, text: '{}' })
+    await host.vault().keks.promote('v2')
+    await host.vault().rotate()
     await page
       .getByRole('region', { name: 'Rotation to v2' })
       .getByText('Completed', { exact: true })

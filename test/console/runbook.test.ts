@@ -58,7 +58,7 @@ describe('the runbook, by clicking', () => {
     expect((await host.vault().status()).staleCounts).toEqual({ v1: SECRETS })
 
     await page.evaluate(WATCH_PROGRESS)
-    await page.getByLabel('At most, secrets a second').fill('1500')
+    await page.getByLabel('At most, secrets a second').fill('750')
     await start.click()
     await page.getByRole('heading', { name: 'Rotation to v2' }).waitFor()
     await page.getByRole('img', { name: /^Throughput from/ }).waitFor()

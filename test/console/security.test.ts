@@ -187,6 +187,38 @@ async function expectRefused(page: Page, name: string, role: string): Promise<vo
   expect(await button.getAttribute('title')).toContain(`“${role}”`)
 }
 
+describe('the policy of the page', () => {
+  test('refuses inline styles and scripts, code from text, markup from text and other origins, and each is counted', async () => {
+    await using host = await openHost({ keks: ['v1'] })
+    await using watched = await openPage(browser, host)
+    const { page, violations } = watched
+    await page.goto(host.url)
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor()
+    expect(violations).toEqual([])
+    const attempts = [
+      ["document.body.setAttribute('style', 'color: red')", 'style-src-attr'],
+      [
+        "document.head.append(Object.assign(document.createElement('style'), { textContent: '*{}' }))",
+        'style-src-elem',
+      ],
+      ["document.body.setAttribute('onclick', 'caught()')", 'require-trusted-types-for'],
+      ["import('https://elsewhere.example/x.js').catch(() => 0)", 'script-src-elem'],
+      ["document.body.innerHTML = '<b>markup</b>'", 'require-trusted-types-for'],
+      ["document.createElement('script').text = 'caught()'", 'require-trusted-types-for'],
+      ["fetch('https://elsewhere.example/').catch(() => 0)", 'connect-src'],
+      [
+        "document.body.append(Object.assign(new Image(), { src: 'https://elsewhere.example/x.png' }))",
+        'img-src',
+      ],
+    ] as const
+    for (const [attempt, directive] of attempts) {
+      const before = violations.length
+      await page.evaluate(`try { ${attempt} } catch {}`)
+      await expect.poll(() => violations.slice(before).join()).toContain(directive)
+    }
+  })
+})
+
 describe('the console is shown by itself', () => {
   test('no other page can put it into a frame, of this origin or another', async () => {
     await using host = await openHost({ keks: ['v1'] })

@@ -67,7 +67,7 @@ export function SignIn({
             value={token}
             onInput={setToken}
             autoComplete="off"
-            hint="One that bearerAuth knows. What it may do decides what you can do here."
+            hint="One that the service knows. What it may do decides what you can do here."
             isMono
           />
           {problem &&

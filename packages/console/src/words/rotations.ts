@@ -1,12 +1,25 @@
 import type { Rotation } from '../api/types.ts'
 import type { BadgeLook } from '../design/feedback.tsx'
 
-export const STATUS_LABELS: Readonly<Record<Rotation['status'], string>> = {
+const STATUS_LABELS: Readonly<Record<Rotation['status'], string>> = {
   running: 'Running',
   paused: 'Paused',
   completed: 'Completed',
   failed: 'Ended with failures',
   cancelled: 'Cancelled',
+}
+
+/** What an operation ends with when some secrets could not be re-wrapped; every other error has stopped it before its end. */
+const LEFT_SOME = 'ERR_DECRYPT_FAILED'
+
+/** Whether a rotation has looked at everything, with or without failures. */
+export function hasLookedAtAll({ status, last_error }: Rotation): boolean {
+  return status === 'completed' || (status === 'failed' && last_error?.code === LEFT_SOME)
+}
+
+export function statusLabel(rotation: Rotation): string {
+  const isStopped = rotation.status === 'failed' && !hasLookedAtAll(rotation)
+  return isStopped ? 'Stopped by an error' : STATUS_LABELS[rotation.status]
 }
 
 export const STATUS_LOOKS: Readonly<Record<Rotation['status'], BadgeLook>> = {

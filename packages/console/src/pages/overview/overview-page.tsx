@@ -6,6 +6,7 @@ import { useInstances } from '../../live/states.ts'
 import type { PageProps } from '../../shell.tsx'
 import { newerFirst } from '../../words/keks.ts'
 import { inWords, many } from '../../words/numbers.ts'
+import { ActiveRotation } from './active-rotation.tsx'
 import { KekCard } from './kek-card.tsx'
 import { RemovalCard } from './removal-card.tsx'
 
@@ -48,6 +49,7 @@ function State({
   return (
     <>
       <Warnings status={status} />
+      <ActiveRotation />
       <dl class="tiles">
         <div>
           <dt>Current KEK</dt>

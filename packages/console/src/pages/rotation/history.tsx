@@ -4,7 +4,7 @@ import { Badge, Nothing } from '../../design/feedback.tsx'
 import { Moment } from '../../design/moment.tsx'
 import { ScrollRegion } from '../../design/scroll-region.tsx'
 import { duration, inWords, short } from '../../words/numbers.ts'
-import { STATUS_LABELS, STATUS_LOOKS } from '../../words/rotations.ts'
+import { STATUS_LOOKS, statusLabel } from '../../words/rotations.ts'
 
 /** What was done before. */
 export function History({ rotations }: { readonly rotations: readonly Rotation[] }): JSX.Element {
@@ -48,7 +48,7 @@ export function History({ rotations }: { readonly rotations: readonly Rotation[]
                     {rotation.dry_run && <span class="muted"> dry run</span>}
                   </td>
                   <td>
-                    <Badge look={STATUS_LOOKS[rotation.status]}>{STATUS_LABELS[rotation.status]}</Badge>
+                    <Badge look={STATUS_LOOKS[rotation.status]}>{statusLabel(rotation)}</Badge>
                   </td>
                   <td class="end number">{inWords(rotation.stats.rotated)}</td>
                   <td class="end number">{inWords(rotation.stats.failed)}</td>

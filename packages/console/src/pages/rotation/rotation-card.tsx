@@ -5,7 +5,7 @@ import { Bar } from '../../design/bar.tsx'
 import { Badge, Note } from '../../design/feedback.tsx'
 import { Moment } from '../../design/moment.tsx'
 import { duration, inWords, many, percent, rate, short } from '../../words/numbers.ts'
-import { STATUS_LABELS, STATUS_LOOKS } from '../../words/rotations.ts'
+import { hasLookedAtAll, STATUS_LOOKS, statusLabel } from '../../words/rotations.ts'
 import { RotationActions } from './rotation-actions.tsx'
 import { noteThroughput, type Sample } from './throughput.ts'
 import { ThroughputChart } from './throughput-chart.tsx'
@@ -22,7 +22,7 @@ export function RotationCard({
   const [samples, setSamples] = useState<readonly Sample[]>([])
   useEffect(() => setSamples(noteThroughput(rotation, Date.now())), [rotation])
   const isRunning = status === 'running'
-  const isDone = status === 'completed'
+  const isDone = hasLookedAtAll(rotation)
   const done = stats.scanned
   const all = isDone ? Math.max(done, 1) : (expected ?? 0)
   const share = isDone ? 100 : Math.min(percent(done, all), 99)
@@ -37,7 +37,7 @@ export function RotationCard({
             Started <Moment at={rotation.started_at} /> · <span title={id}>{short(id)}</span>
           </p>
         </div>
-        <Badge look={STATUS_LOOKS[status]}>{STATUS_LABELS[status]}</Badge>
+        <Badge look={STATUS_LOOKS[status]}>{statusLabel(rotation)}</Badge>
       </header>
       <Reasons rotation={rotation} />
       <div class="stack close">
@@ -51,7 +51,7 @@ export function RotationCard({
         <Bar part={isDone ? 1 : done} total={isDone ? 1 : all} label="Progress of the rotation" look="tall" />
         {/* Read out when it changes state, not with every number. */}
         <p class="unseen" role="status">
-          {dry_run ? 'Dry run' : 'Rotation'} to {target_kek_id}: {STATUS_LABELS[status]}.
+          {dry_run ? 'Dry run' : 'Rotation'} to {target_kek_id}: {statusLabel(rotation)}.
         </p>
       </div>
       <dl class="tiles">
@@ -118,8 +118,8 @@ function Reasons({ rotation }: { readonly rotation: Rotation }): JSX.Element {
           </span>
         </Note>
       )}
-      {dry_run && status === 'completed' && (
-        <Note weight="ok">
+      {dry_run && hasLookedAtAll(rotation) && (
+        <Note weight={stats.failed === 0 ? 'ok' : 'warn'}>
           <strong>{many(stats.rotated, 'secret')} would be re-wrapped.</strong>{' '}
           {stats.failed === 0
             ? 'Every one of them can be.'

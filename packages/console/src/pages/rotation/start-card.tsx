@@ -8,6 +8,7 @@ import { Note, Problem } from '../../design/feedback.tsx'
 import { TextField } from '../../design/field.tsx'
 import { useSession } from '../../session/session.ts'
 import { many } from '../../words/numbers.ts'
+import { hasLookedAtAll } from '../../words/rotations.ts'
 
 const MOST_WORKERS = 32
 
@@ -44,7 +45,8 @@ export function StartCard({
     workers,
     (number) => Number.isInteger(number) && number >= 1 && number <= MOST_WORKERS,
   )
-  const isTried = newest?.dry_run === true && newest.status === 'completed' && newest.target_kek_id === target
+  // One that met secrets it could not re-wrap has tried all the same, and says which.
+  const isTried = newest?.dry_run === true && hasLookedAtAll(newest) && newest.target_kek_id === target
   const refusal =
     permissions.refusal('startRotation') ??
     (isBusy
