@@ -1,17 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { adminRouter, bearerAuth } from '../../src/index.ts'
+import { type AdminRole, adminRouter, bearerAuth } from '../../src/index.ts'
 import { type Asked, ask } from '../support/client.ts'
 import type { Host } from '../support/hosts.ts'
-import { serve, TOKENS } from '../support/served.ts'
+import { ROLES, serve, TOKENS } from '../support/served.ts'
 import { openTestVault, seed, testStore } from '../support/test-vault.ts'
-
-type Role = 'read' | 'write' | 'rotate'
 
 const UNKNOWN_ID = '01890a5d-ac96-774b-bcce-b302099a8057'
 /** Every route with a role, with what it answers to those who have it. */
 const ROUTES: readonly {
   readonly target: string
-  readonly role: Role
+  readonly role: AdminRole
   readonly status: number
   readonly asked: Asked
 }[] = [
@@ -22,6 +20,21 @@ const ROUTES: readonly {
   { target: '/', role: 'write', status: 201, asked: { method: 'POST', json: { name: 'a', value: 'b' } } },
   { target: '/missing', role: 'write', status: 404, asked: { method: 'DELETE' } },
   { target: '/?name=missing', role: 'write', status: 404, asked: { method: 'DELETE' } },
+  { target: '/rotations', role: 'read', status: 200, asked: { method: 'GET' } },
+  { target: `/rotations/${UNKNOWN_ID}/pause`, role: 'rotate', status: 404, asked: { method: 'POST' } },
+  { target: `/rotations/${UNKNOWN_ID}/resume`, role: 'rotate', status: 404, asked: { method: 'POST' } },
+  { target: `/rotations/${UNKNOWN_ID}/cancel`, role: 'rotate', status: 404, asked: { method: 'POST' } },
+  { target: `/rotations/${UNKNOWN_ID}/retry-failed`, role: 'rotate', status: 404, asked: { method: 'POST' } },
+  { target: '/keks/v9/promote', role: 'admin', status: 409, asked: { method: 'POST' } },
+  { target: '/keks/v9/suspend', role: 'admin', status: 404, asked: { method: 'POST' } },
+  { target: '/keks/v9/resume', role: 'admin', status: 404, asked: { method: 'POST' } },
+  { target: '/keks/v9/retire', role: 'retire', status: 404, asked: { method: 'POST' } },
+  { target: '/keks/v9/retirement', role: 'retire', status: 404, asked: { method: 'GET' } },
+  { target: '/instances', role: 'read', status: 200, asked: { method: 'GET' } },
+  { target: '/audit', role: 'read', status: 200, asked: { method: 'GET' } },
+  { target: '/events', role: 'read', status: 200, asked: { method: 'HEAD' } },
+  { target: '/session', role: 'read', status: 200, asked: { method: 'GET' } },
+  { target: '/openapi.json', role: 'read', status: 200, asked: { method: 'GET' } },
 ]
 const WRONG = 'n0tTheR1ghtT0ken-aB3dE5gH7jK9mN1pQ'
 const bearer = (text: string): Asked => ({ headers: ['Authorization', text] })
@@ -31,6 +44,11 @@ const UNAUTHENTICATED: readonly (readonly [what: string, asked: Asked, query?: s
   ['a wrong token with the scheme in small letters', bearer(`bearer ${WRONG}`)],
   ['the beginning of a token', { token: TOKENS.root.slice(0, -1) }],
   ['a token with one character more', { token: `${TOKENS.root}x` }],
+  ['the end of a token', { token: TOKENS.root.slice(1) }],
+  ['a token in small letters', { token: TOKENS.root.toLowerCase() }],
+  ['a token with a space and more behind it', bearer(`Bearer ${TOKENS.root} x`)],
+  ['an empty header', bearer('')],
+  ['one letter', bearer('bearer x')],
   ['the scheme alone', bearer('Bearer')],
   ['another scheme', bearer(`Basic ${TOKENS.root}`)],
   ['a token without a scheme', bearer(TOKENS.root)],
@@ -124,25 +142,33 @@ export function authenticationContract(host: Host): void {
       'Rule 3: $asked.method $target needs the role $role',
       async ({ target, role, status, asked }) => {
         await using served = await serve(host)
-        for (const given of ['read', 'write', 'rotate'] as const) {
-          const answer = await ask(served.url, target, { ...asked, token: TOKENS[given] })
+        for (const given of ROLES) {
+          const answer = await ask(served.url, target, {
+            ...asked,
+            token: TOKENS[given as keyof typeof TOKENS],
+          })
           if (given === role) expect(answer.status).toBe(status)
-          else expect([answer.status, answer.json.required_role]).toEqual([403, role])
+          else expect(answer.status).toBe(403)
+          if (given !== role && asked.method !== 'HEAD') expect(answer.json.required_role).toBe(role)
         }
         expect((await ask(served.url, target, asked)).status).toBe(401)
       },
     )
 
     it('Rule 3: missing, wrong and malformed get one identical answer', async () => {
-      await using served = await serve(host)
-      const first = await ask(served.url, '/')
-      expect([first.status, first.headers['www-authenticate']]).toEqual([401, 'Bearer'])
-      for (const [what, asked, query = ''] of UNAUTHENTICATED) {
-        const answer = await ask(served.url, `/?${query}`, asked)
-        const { date: _, ...headers } = answer.headers
-        const { date: __, ...firstHeaders } = first.headers
-        expect([what, answer.status, answer.text, headers]).toEqual([what, 401, first.text, firstHeaders])
+      const seen = new Set<string>()
+      // More failures than an address may have: two servers share them.
+      for (const half of [UNAUTHENTICATED.slice(0, 10), UNAUTHENTICATED.slice(10)]) {
+        await using served = await serve(host)
+        for (const [what, asked, query = ''] of half) {
+          const { status, text, headers } = await ask(served.url, `/?${query}`, asked)
+          expect([what, status, headers['www-authenticate']]).toEqual([what, 401, 'Bearer'])
+          const { date: _, ...others } = headers
+          seen.add(JSON.stringify([status, text, others]))
+        }
       }
+      console.log(`${host.title}: ${UNAUTHENTICATED.length} ways without a valid token, ${seen.size} answer`)
+      expect(seen.size).toBe(1)
     })
 
     it.each(['bearer', 'BEARER', 'Bearer '])(

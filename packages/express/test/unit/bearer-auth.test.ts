@@ -79,6 +79,39 @@ describe('bearerAuth', () => {
     expect(auth.authenticate(requestWith(sha256(GOOD)))).toBeNull()
   })
 
+  it('Rule 3: takes the token from one header of either kind of request, and nothing that is only like it', () => {
+    const auth = bearerAuth({ token: GOOD })
+    const asFetch = (...headers: string[]) =>
+      new Request('http://localhost/', { headers: headers.map((text) => ['Authorization', text]) })
+    const asNode = (...headers: string[]) => ({ headersDistinct: { authorization: headers } }) as never
+    const right = { name: 'root', roles: ['read', 'write', 'rotate', 'admin', 'retire'] }
+    const near = [
+      `Bearer ${GOOD}x`,
+      `Bearer ${GOOD.slice(1)}`,
+      `Bearer ${GOOD.slice(0, -1)}`,
+      `Bearer ${GOOD.toLowerCase()}`,
+      `Bearer ${GOOD} x`,
+      `Bearer ${GOOD},`,
+      `Bearer${GOOD}`,
+      `Basic ${GOOD}`,
+      GOOD,
+      'Bearer ',
+      '',
+    ]
+    for (const request of [asFetch, asNode]) {
+      expect(auth.authenticate(request(`Bearer ${GOOD}`))).toEqual(right)
+      for (const text of near) expect([text, auth.authenticate(request(text))]).toEqual([text, null])
+      expect(auth.authenticate(request(`Bearer ${GOOD}`, `Bearer ${GOOD}`))).toBeNull()
+    }
+    // Space behind a header's value is no part of it: a server takes it off before anybody sees it.
+    expect(auth.authenticate(asNode(`Bearer ${GOOD} `))).toBeNull()
+    expect(auth.authenticate(new Request('http://localhost/'))).toBeNull()
+  })
+
+  it('refuses a name that could pass as another line of the audit trail', () => {
+    expect(() => bearerAuth({ tokens: [{ name: 'ops\n2026', token: GOOD }] })).toThrow(TypeError)
+  })
+
   it('gives a named token without roles the role read and nothing more', () => {
     const auth = bearerAuth({ tokens: [{ name: 'dashboard', token: GOOD }] })
     expect(auth.authenticate(requestWith(GOOD))).toEqual({ name: 'dashboard', roles: ['read'] })
