@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 
 const TOKEN = 'V7fQx2mLr9KpZ4sWb8NcT1yHd6GjE3uA'
@@ -10,7 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), 'http-'))
 const servers: { readonly process: ChildProcess; readonly url: string }[] = []
 
 async function start(current: string): Promise<void> {
-  const child = fork(join(import.meta.dirname, 'server-process.ts'), {
+  const child = fork(fileURLToPath(new URL('server-process.ts', import.meta.url)), {
     execArgv: ['--conditions=@talos/source'],
     env: { DATABASE: join(folder, 'store.sqlite'), CURRENT: current, ROOT_TOKEN: TOKEN },
   })

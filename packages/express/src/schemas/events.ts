@@ -5,7 +5,7 @@ import { problem } from './problem.ts'
 import { rotationOperation } from './rotations.ts'
 
 /**
- * `GET /events`: what each kind of event carries as its data. Each is a whole state that takes the place of the last one of
+ * One event of `GET /events`, as a client has it after parsing. Each is a whole state that takes the place of the last one of
  * its kind (and, for `rotation`, of its id); a client that has just connected gets all of them.
  *
  * - `rotation`: a rotation that has changed.
@@ -13,14 +13,6 @@ import { rotationOperation } from './rotations.ts'
  * - `instances`: what `GET /instances` answers; sent when more than ages has changed.
  * - `problem`: the vault could not be looked at. The next state ends it.
  */
-export const liveEvents = {
-  rotation: rotationOperation,
-  keks: kekStatus,
-  instances: instanceList,
-  problem,
-} as const
-
-/** One event of `GET /events`, as a client has it after parsing. */
 export const liveEvent = z.discriminatedUnion('event', [
   z.object({ event: z.literal('rotation'), data: rotationOperation }),
   z.object({ event: z.literal('keks'), data: kekStatus }),

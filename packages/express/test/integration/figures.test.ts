@@ -1,13 +1,13 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { Agent, request as httpRequest } from 'node:http'
-import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 const TOKEN = 'V7fQx2mLr9KpZ4sWb8NcT1yHd6GjE3uA'
 const MIB = 1024 * 1024
-const program = join(import.meta.dirname, 'figures-process.ts')
+const program = fileURLToPath(new URL('figures-process.ts', import.meta.url))
 // A small nursery: what is measured is what requests hold, not garbage that nobody was in a hurry to collect.
 const execArgv = ['--conditions=@talos/source', '--expose-gc', '--max-semi-space-size=8']
 const child = fork(program, { execArgv, env: { ROOT_TOKEN: TOKEN } })
