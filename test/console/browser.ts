@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { type ConsoleHost, TOKENS } from './host.ts'
 
@@ -11,8 +12,15 @@ const ARGUMENTS = [
   '--disable-sync',
 ]
 
-export function openBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: '/usr/bin/chromium', args: ARGUMENTS })
+/** @throws Error when there is no Chromium, with the command that installs it. */
+export async function openBrowser(): Promise<Browser> {
+  const executablePath = process.env['CHROMIUM'] ?? '/usr/bin/chromium'
+  if (!existsSync(executablePath)) {
+    throw new Error(
+      `there is no ${executablePath}: apt-get install chromium, or name another one in CHROMIUM`,
+    )
+  }
+  return await chromium.launch({ executablePath, args: ARGUMENTS })
 }
 
 /** A page, with everything about it that must not be. */

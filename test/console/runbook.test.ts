@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { generateEscrowKeyPair, sealKek } from '@talos/envelope'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -99,6 +100,16 @@ describe('the runbook, by clicking', () => {
     await typed.fill('v1')
     await retire.click()
     await card(page, 'v1').getByText('Retired', { exact: true }).first().waitFor()
+    const [file] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('dialog', { name: 'v1 is retired' }).getByRole('button', { name: 'Download' }).click(),
+    ])
+    expect(file.suggestedFilename()).toMatch(/^retirement-certificate-v1-epoch-\d+\.json$/)
+    expect(JSON.parse(await readFile(await file.path(), 'utf8'))).toMatchObject({
+      verdict: 'SAFE',
+      kekId: 'v1',
+    })
+    await page.getByRole('button', { name: 'Close' }).click()
 
     await host.restart({ keks: ['v2'] })
     await page.getByText('Ready', { exact: true }).waitFor()
@@ -136,6 +147,18 @@ describe('the runbook, by clicking', () => {
     await page.keyboard.press('Escape')
     await go(page, 'Instances')
     await page.getByText('v3 cannot be promoted yet.').waitFor()
+
+    await go(page, 'Overview')
+    await card(page, 'v3').getByRole('button', { name: 'Promote v3' }).click()
+    await promotion.getByLabel('Go on without worker-1/88').check()
+    await promotion.getByLabel('Type v3 to confirm').fill('v3')
+    const promote = promotion.getByRole('button', { name: 'Promote' })
+    expect(await promote.getAttribute('title')).toBe('Give the reason for leaving an instance out.')
+    await promotion.getByLabel('Reason').fill('worker-1 hangs')
+    await promote.click()
+    await card(page, 'v3').getByText('Current', { exact: true }).first().waitFor()
+    await go(page, 'Instances')
+    await page.getByText('Has not followed', { exact: true }).waitFor()
     expect(watched.errors).toEqual([])
   })
 
@@ -155,6 +178,7 @@ describe('the runbook, by clicking', () => {
     await loss.fill('there were never any backups')
     await retire.click()
     await card(page, 'v1').getByText('Retired', { exact: true }).first().waitFor()
+    await page.getByRole('button', { name: 'Close' }).click()
     await go(page, 'Audit')
     await page.getByText('Loss of backups accepted: there were never any backups').waitFor()
     expect(watched.errors).toEqual([])

@@ -10,6 +10,8 @@ export interface DialogProps {
   readonly children: ComponentChildren
   /** What the button says. */
   readonly verb: string
+  /** What the way out says. @defaultValue `Cancel` */
+  readonly cancel?: string
   readonly isDangerous?: boolean
   /** A text that has to be typed before the button works. */
   readonly typed?: { readonly text: string; readonly label: string }
@@ -22,7 +24,7 @@ export interface DialogProps {
 
 /** Asks before something is done. The browser keeps the focus inside, and Escape closes it. */
 export function Dialog(props: DialogProps): JSX.Element {
-  const { title, children, verb, isDangerous = false, typed, onConfirm, onClose } = props
+  const { title, children, verb, cancel = 'Cancel', isDangerous = false, typed, onConfirm, onClose } = props
   const element = useRef<HTMLDialogElement>(null)
   const heading = useId()
   const [text, setText] = useState('')
@@ -83,7 +85,7 @@ export function Dialog(props: DialogProps): JSX.Element {
         {problem && <Problem problem={problem} />}
         <footer>
           <Button look="plain" onClick={onClose}>
-            Cancel
+            {cancel}
           </Button>
           <Button type="submit" look={isDangerous ? 'danger primary' : 'primary'} refusal={refusal}>
             {verb}

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
-import type { Kek, KekStatus } from '../../api/types.ts'
+import type { Certificate, Instance, Kek, KekStatus } from '../../api/types.ts'
 import { Button } from '../../design/button.tsx'
 import { useSession } from '../../session/session.ts'
 import { PromoteDialog, ResumeDialog, SuspendDialog } from './change-dialogs.tsx'
@@ -12,11 +12,15 @@ type Verb = 'promote' | 'suspend' | 'resume' | 'retire'
 export function KekActions({
   kek,
   status,
+  instances,
   refresh,
+  onRetired,
 }: {
   readonly kek: Kek
   readonly status: KekStatus
+  readonly instances: readonly Instance[]
   readonly refresh: () => void
+  readonly onRetired: (certificate: Certificate) => void
 }): JSX.Element {
   const { permissions } = useSession()
   const [asked, setAsked] = useState<Verb | null>(null)
@@ -25,7 +29,7 @@ export function KekActions({
     close()
     refresh()
   }
-  const shared = { kek, status, onClose: close, onDone: done }
+  const shared = { kek, status, instances, onClose: close, onDone: done, onRetired }
   return (
     <div class="row">
       {kek.state === 'provisioned' && (

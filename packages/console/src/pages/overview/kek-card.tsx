@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import type { Instance, Kek, KekStatus } from '../../api/types.ts'
+import type { Certificate, Instance, Kek, KekStatus } from '../../api/types.ts'
 import { Bar } from '../../design/bar.tsx'
 import { Badge } from '../../design/feedback.tsx'
 import { lacking } from '../../words/fleet.ts'
@@ -22,11 +22,13 @@ export function KekCard({
   status,
   instances,
   refresh,
+  onRetired,
 }: {
   readonly kek: Kek
   readonly instances: readonly Instance[]
   readonly status: KekStatus
   readonly refresh: () => void
+  readonly onRetired: (certificate: Certificate) => void
 }): JSX.Element {
   const { records: all, at_least } = status.counts
   const more = at_least.includes(kek.id) ? 'at least ' : ''
@@ -45,7 +47,7 @@ export function KekCard({
             <code>{kek.fingerprint}</code>
           </span>
         </div>
-        <KekActions kek={kek} status={status} refresh={refresh} />
+        <KekActions kek={kek} status={status} instances={instances} refresh={refresh} onRetired={onRetired} />
       </div>
       <p class="muted small">
         {STATE_MEANINGS[kek.state]}

@@ -1,5 +1,6 @@
 import type { JSX } from 'preact'
-import type { KekStatus } from '../../api/types.ts'
+import { useState } from 'preact/hooks'
+import type { Certificate, KekStatus } from '../../api/types.ts'
 import { Badge, Loading, Note, Problem } from '../../design/feedback.tsx'
 import { PageHead } from '../../design/page.tsx'
 import { useInstances } from '../../live/states.ts'
@@ -7,6 +8,7 @@ import type { PageProps } from '../../shell.tsx'
 import { newerFirst } from '../../words/keks.ts'
 import { inWords, many } from '../../words/numbers.ts'
 import { ActiveRotation } from './active-rotation.tsx'
+import { RetiredDialog } from './certificate-file.tsx'
 import { KekCard } from './kek-card.tsx'
 import { RemovalCard } from './removal-card.tsx'
 
@@ -40,10 +42,12 @@ function State({
   readonly refresh: () => void
 }): JSX.Element {
   const { counts, fleet } = status
+  const [certificate, setCertificate] = useState<Certificate | null>(null)
   const newestFirst = [...status.keks].sort(newerFirst)
   const retired = newestFirst.filter(({ state }) => state === 'retired')
   const inUse = newestFirst.filter(({ state }) => state !== 'retired')
   const instances = useInstances().data?.instances ?? []
+  const shared = { status, instances, refresh, onRetired: setCertificate }
   const stale = Object.values(status.stale_counts).reduce((sum, count) => sum + count, 0)
   const isLess = counts.at_least.length > 0
   return (
@@ -94,6 +98,7 @@ function State({
           </dd>
         </div>
       </dl>
+      {certificate && <RetiredDialog certificate={certificate} onClose={() => setCertificate(null)} />}
       <RemovalCard status={status} refresh={refresh} />
       <section class="card" aria-labelledby="keks">
         <header>
@@ -105,14 +110,14 @@ function State({
         </header>
         <div class="keks">
           {inUse.map((kek) => (
-            <KekCard key={kek.id} kek={kek} status={status} instances={instances} refresh={refresh} />
+            <KekCard key={kek.id} kek={kek} {...shared} />
           ))}
           {retired.length > 0 && (
             <details open={retired.length <= MOST_RETIRED_OPEN}>
               <summary>{many(retired.length, 'retired KEK')}</summary>
               <div class="keks below">
                 {retired.map((kek) => (
-                  <KekCard key={kek.id} kek={kek} status={status} instances={instances} refresh={refresh} />
+                  <KekCard key={kek.id} kek={kek} {...shared} />
                 ))}
               </div>
             </details>

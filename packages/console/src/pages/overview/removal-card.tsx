@@ -10,6 +10,7 @@ import { useSession } from '../../session/session.ts'
 import { isLeaving, newerFirst } from '../../words/keks.ts'
 import { many } from '../../words/numbers.ts'
 import { blockerOf, checksOf } from '../../words/retirement.ts'
+import { DownloadButton } from './certificate-file.tsx'
 
 /** The question that every rotation ends with. */
 export function RemovalCard({
@@ -123,9 +124,12 @@ function Verdict({
             </p>
           </div>
         </div>
-        <Button icon="rotation" onClick={checkAgain}>
-          Check again
-        </Button>
+        <div class="row">
+          <DownloadButton certificate={certificate} />
+          <Button icon="rotation" onClick={checkAgain}>
+            Check again
+          </Button>
+        </div>
       </div>
       {reasons.length > 0 && (
         <ul class="blockers">

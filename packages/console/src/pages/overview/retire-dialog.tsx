@@ -10,7 +10,7 @@ import { type KekDialogProps, ReasonField, useKekChange } from './change-dialogs
 
 /** Asks before a KEK is gone for good. The gate decides once more on the server, at the same epoch. */
 export function RetireDialog(props: KekDialogProps): JSX.Element {
-  const { kek, onClose } = props
+  const { kek, onClose, onRetired } = props
   const { client } = useSession()
   const change = useKekChange(props)
   const [reason, setReason] = useState('')
@@ -34,14 +34,15 @@ export function RetireDialog(props: KekDialogProps): JSX.Element {
       onClose={onClose}
       typed={{ text: kek.id, label: `Type ${kek.id} to confirm` }}
       refusal={missing}
-      onConfirm={() =>
-        change(
+      onConfirm={async () => {
+        const certificate = await change(
           'retire',
           { reason, accept_advisory: advisory, accept_loss_of_backups: loss },
           `${kek.id} is retired. Its bytes can be taken out of every key source.`,
           gate.data?.epoch,
         )
-      }
+        if (certificate !== null) onRetired(certificate as Certificate)
+      }}
     >
       <p>
         This cannot be undone: the id is never used again, and what is under <code>{kek.id}</code> in backups
