@@ -25,10 +25,14 @@ export function consoleFiles(folder: URL = FOLDER): ConsoleFiles {
   let read: ReturnType<ConsoleFiles> | null = null
   return async () => {
     read ??= readAll(folder)
-    const files = await read
-    // It may be built while the process runs.
-    if (files === null) read = null
-    return files
+    let files: Awaited<typeof read> = null
+    try {
+      files = await read
+      return files
+    } finally {
+      // It may be built while the process runs.
+      if (files === null) read = null
+    }
   }
 }
 

@@ -13,7 +13,7 @@ import type {
   StartRotationBody,
 } from '../schemas/rotations.ts'
 import { describeWaiting } from './keks.ts'
-import { auditNotes } from './refuse.ts'
+import { auditNotes, orRefuse } from './refuse.ts'
 
 /** The most failures of one answer. */
 const MOST_FAILURES = 100
@@ -27,13 +27,14 @@ export type LinkTo = (path: string, depth: number) => string
 export function startRotation(vault: SecretVault, linkTo: LinkTo) {
   return async ({ body, actor }: AdminRequest<StartRotationBody>): Promise<AdminResponse> => {
     const { dry_run, rate_limit, concurrency, acknowledge_compromised, reason } = body ?? {}
-    const { id, started, waitingFor } = await vault.rotate({
+    const options = {
       ...auditNotes(actor, reason),
       ...(dry_run === undefined ? {} : { dryRun: dry_run }),
       ...(rate_limit === undefined ? {} : { ratePerSecond: rate_limit }),
       ...(concurrency === undefined ? {} : { concurrency }),
       ...(acknowledge_compromised === undefined ? {} : { acknowledgeCompromised: acknowledge_compromised }),
-    })
+    }
+    const { id, started, waitingFor } = await orRefuse('INVALID_BODY', () => vault.rotate(options))
     const statusUrl = linkTo(`rotation-status/${id}`, 1)
     if (!started) {
       throw new Problem('ROTATION_ALREADY_RUNNING', { members: { op_id: id, status_url: statusUrl } })

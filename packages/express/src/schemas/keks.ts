@@ -85,7 +85,6 @@ export const retireKekBody = z
       .meta({ description: 'Why it does no harm that backups under this KEK can never be read again.' }),
     min_epoch: z.int().min(1).optional().meta({ description: 'A store below this epoch has gone back.' }),
   })
-  .refine((body) => textLength(body) <= 1024, { path: ['reason'] })
   .optional()
 
 /** `GET /keks/:id/retirement`. */
@@ -93,21 +92,6 @@ export const retirementQuery = z.object({
   min_epoch: wholeNumber(1, Number.MAX_SAFE_INTEGER).optional(),
   accept_loss_of_backups: reason.optional(),
 })
-
-/** The audit keeps all of a retirement's reasons as one, with what each is about. */
-function textLength(body: {
-  readonly reason?: string | undefined
-  readonly accept_advisory?: string | undefined
-  readonly accept_loss_of_backups?: string | undefined
-}): number {
-  const { reason: why, accept_advisory: advisory, accept_loss_of_backups: loss } = body
-  const texts = [
-    why,
-    advisory && `Advisory verdict accepted: ${advisory}`,
-    loss && `Loss of backups accepted: ${loss}`,
-  ]
-  return texts.filter(Boolean).join(' | ').length
-}
 
 export type KekCountsBody = z.infer<typeof kekCounts>
 export type KekEntryBody = z.infer<typeof kekEntry>

@@ -144,6 +144,16 @@ export function keksContract(host: Host): void {
     })
   })
 
+  it('takes reasons that the audit keeps together, as long as they fit there', async () => {
+    const store = testStore()
+    await seed(store)
+    await using served = await serve(host, { store, vault: { current: 'v2' } })
+    const long = 'x'.repeat(600)
+    const both = { accept_advisory: long, accept_loss_of_backups: long }
+    const { status, json } = await post(served, '/keks/v1/retire', both)
+    expect([status, json.code]).toEqual([400, 'INVALID_BODY'])
+  })
+
   describe('Rule 10', () => {
     it('Rule 10: every change is in the audit trail before and after, with who asked and why', async () => {
       const store = testStore()
