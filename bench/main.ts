@@ -9,6 +9,7 @@ import { type Heat, type Report, ratiosOf, reportJson, spreadTable } from './mea
 import { measureRounds, type Pace } from './measure/rounds.ts'
 import { type Spread, spreadOf } from './measure/statistics.ts'
 import { describeTarget, missedTargets, type Targets, targetOf } from './measure/targets.ts'
+import { ROTATION_TARGETS, rotationHeats } from './rotation/suite.ts'
 import { STORES_TARGETS, storesHeats } from './stores/suite.ts'
 
 interface Suite {
@@ -20,6 +21,7 @@ interface Suite {
 
 const SUITES: Readonly<Record<string, Suite>> = {
   codec: { heats: codecHeats, targets: CODEC_TARGETS, rounds: 41 },
+  rotation: { heats: rotationHeats, targets: ROTATION_TARGETS, rounds: 5 },
   stores: { heats: storesHeats, targets: STORES_TARGETS, rounds: 5 },
 }
 const PACE = { warmUpMs: 300, batchMs: 10 }
@@ -49,11 +51,13 @@ function collectGarbage(): void {
 const { name, suite, json, check, pace } = readArguments()
 const ratios: Record<string, Spread> = {}
 const microseconds: [string, Spread][] = []
-for await (const { title, contenders, comparisons } of suite.heats()) {
+for await (const { title, contenders, comparisons, figures } of suite.heats()) {
   const times = await measureRounds(contenders, pace, collectGarbage)
   Object.assign(ratios, ratiosOf(comparisons, times))
   for (const [contender, values] of times)
     microseconds.push([`${contender} ${title}`.trim(), spreadOf(values)])
+  for (const [figure, values] of Object.entries((await figures?.(pace.rounds)) ?? {}))
+    ratios[figure] = spreadOf(values)
 }
 const node = process.versions.node
 const report: Report = { suite: name, node, rounds: pace.rounds, ratios }

@@ -1,6 +1,6 @@
 /**
- * Measures a suite of `bench/`: `codec` on the newest Node of every supported line, one after the other, and `stores`, where
- * servers do most of the work, on one.
+ * Measures a suite of `bench/`: `codec` on the newest Node of every supported line, one after the other, and `stores` and
+ * `rotation`, where servers do most of the work, on one.
  *
  *     npm run bench -- <suite> [--json] [--check] [--rounds <n>] [--node <version>]…
  *
@@ -20,7 +20,7 @@ const { values, positionals } = parseArgs({
     node: { type: 'string', multiple: true },
   },
 })
-const nodes = values.node ?? (positionals[0] === 'stores' ? NEWEST_NODES.slice(1, 2) : NEWEST_NODES)
+const nodes = values.node ?? (positionals[0] === 'codec' ? NEWEST_NODES : NEWEST_NODES.slice(1, 2))
 
 function programOf(version) {
   const folder = installNode(version)

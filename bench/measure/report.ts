@@ -21,6 +21,14 @@ export interface Heat {
   readonly title: string
   readonly contenders: readonly Contender[]
   readonly comparisons: readonly Comparison[]
+  /**
+   * Finds out what no times of contenders tell, after they were measured.
+   *
+   * @param rounds - How often.
+   * @returns By name one value for each time: ratios, or numbers of what the name says.
+   * @defaultValue nothing
+   */
+  readonly figures?: (rounds: number) => Promise<Readonly<Record<string, readonly number[]>>>
 }
 
 /** What a suite found out on one Node. */
@@ -29,7 +37,7 @@ export interface Report {
   /** The version of Node, without a `v`. */
   readonly node: string
   readonly rounds: number
-  /** By name of the comparison: how many times as fast we are, or how many times the time we take. */
+  /** By name of the comparison: how many times as fast we are, or how many times the time we take. By name also figures. */
   readonly ratios: Readonly<Record<string, Spread>>
 }
 

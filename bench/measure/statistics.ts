@@ -21,6 +21,20 @@ export function median(values: readonly number[]): number {
 }
 
 /**
+ * Finds the value that a share of all values does not exceed.
+ *
+ * @param values - At least one number, in any order. They are left as they are.
+ * @param share - Above 0, at most 1.
+ * @returns The least value for which that is so.
+ * @throws RangeError when there is no value.
+ */
+export function percentile(values: readonly number[], share: number): number {
+  if (values.length === 0) throw new RangeError('There is no percentile of nothing.')
+  const sorted = values.toSorted((left, right) => left - right)
+  return sorted[Math.ceil(share * sorted.length) - 1] as number
+}
+
+/**
  * Summarises measurements.
  *
  * @param values - At least one number.

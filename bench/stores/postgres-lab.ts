@@ -33,6 +33,11 @@ export class PostgresLab {
     return new PostgresLab(await PostgresServer.start(npmPostgres(), { settings: SETTINGS }))
   }
 
+  /** The address of the database, for other processes. */
+  get url(): string {
+    return this.#server.url()
+  }
+
   /** A pool of so many connections, the same at each call. */
   pool(connections: number): Pool {
     const known = this.#pools.get(connections)

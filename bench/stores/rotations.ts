@@ -10,7 +10,7 @@ import {
 import { sampleValue } from '../codec/sample.ts'
 
 /** The namespace of all vaults of this suite. */
-const NAMESPACE = 'bench'
+export const NAMESPACE = 'bench'
 /** As short as statements of a store like them. */
 const FILL_BATCH = 500
 /** The KEK that loops re-wrap to, beside those that become current one after the other. */
@@ -56,12 +56,22 @@ export class Rotations {
     return this.#vault
   }
 
+  /** How many records there are. */
+  get records(): number {
+    return this.#records
+  }
+
   /** Writes records `0`, `1` and so on of an empty store, as a vault would have written them. */
   async fill(store: SecretStore, records: number, valueBytes: number): Promise<void> {
     const { close, guard } = await this.#firstKek(store)
     const keys = explicitKeys({ keks: this.#keks, currentKekId: this.currentKekId })
     const codec = await createCodec({ keys })
     const meta = recordMeta()
+    let writing = Promise.resolve()
+    const write = async (changes: readonly Change[]): Promise<void> => {
+      const outcomes = await store.write(guard, changes)
+      if (outcomes.some((outcome) => outcome !== 'done')) throw new Error('The store was not empty.')
+    }
     for (let from = 0; from < records; from += FILL_BATCH) {
       const changes: Change[] = []
       for (let index = from; index < Math.min(from + FILL_BATCH, records); index += 1) {
@@ -71,17 +81,23 @@ export class Rotations {
         const sealed = Buffer.from(envelope.slice(end + 1), 'base64url')
         changes.push({ kind: 'create', secret: { name, wrap: envelope.slice(0, end), meta, sealed } })
       }
-      const outcomes = await store.write(guard, changes)
-      if (outcomes.some((outcome) => outcome !== 'done')) throw new Error('The store was not empty.')
+      await writing
+      writing = write(changes)
     }
+    await writing
     this.#records = records
     await close()
   }
 
-  /** Promotes the next KEK, under which there is no record then. */
-  async promoteNext(store: SecretStore): Promise<void> {
+  /** Makes up the next KEK, for whoever promotes it. */
+  async nextKek(): Promise<void> {
     await this.close()
     this.#addKek()
+  }
+
+  /** Promotes the next KEK, under which there is no record then. */
+  async promoteNext(store: SecretStore): Promise<void> {
+    await this.nextKek()
     this.#ended = Promise.withResolvers<number>()
     // Nobody may wait for it yet when it fails.
     this.#ended.promise.catch(() => {})

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { median, ratiosByRound, spreadOf } from '../measure/statistics.ts'
+import { median, percentile, ratiosByRound, spreadOf } from '../measure/statistics.ts'
 
 describe('the median', () => {
   it('is the value in the middle, whatever the order', () => {
@@ -23,6 +23,22 @@ describe('the median', () => {
 
   it('of nothing is refused', () => {
     expect(() => median([])).toThrow(RangeError)
+  })
+})
+
+describe('a percentile', () => {
+  const hundred = Array.from({ length: 100 }, (_, n) => 100 - n)
+
+  it('is the value that this share does not exceed, whatever the order', () => {
+    expect(percentile(hundred, 0.5)).toBe(50)
+    expect(percentile(hundred, 0.99)).toBe(99)
+    expect(percentile(hundred, 1)).toBe(100)
+    expect(percentile([7], 0.01)).toBe(7)
+    expect(hundred[0]).toBe(100)
+  })
+
+  it('of nothing is refused', () => {
+    expect(() => percentile([], 0.5)).toThrow(RangeError)
   })
 })
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { LEASE_MS } from './instances.ts'
-import { CUTS, type Cut, GRACE_MS, Lane } from './kills.ts'
+import { CUTS, type Cut, GRACE_MS, Lane, ONE_SHARD } from './kills.ts'
 import type { StoreName } from './places.ts'
 import type { Death } from './protocol.ts'
 import { Rotators } from './rotators.ts'
@@ -27,7 +27,7 @@ describe.each(STORES)('on %s', (store) => {
     await Promise.all(lanes.map((lane) => lane.close()))
   })
 
-  test.each(CUTS)(
+  test.each(store === 'sqlite' ? [ONE_SHARD, ...CUTS] : CUTS)(
     'a rotation that is killed at any store call is carried on: $title',
     async (cut) => {
       const { kills, tookMs, faults } = await killAtEveryCall(lanes, cut)

@@ -15,13 +15,16 @@ export interface Cut {
   readonly beside: boolean
 }
 
+/** What every store goes through. */
 export const CUTS: readonly Cut[] = [
-  { title: 'begun, one shard', act: 'rotate', shards: 1, beside: false },
   { title: 'begun, two shards', act: 'rotate', shards: 2, beside: false },
   { title: 'begun beside a live instance, two shards', act: 'rotate', shards: 2, beside: true },
   { title: 'resumed after a pause, two shards', act: 'resume', shards: 2, beside: false },
   { title: 'cancelled in its middle, two shards', act: 'cancel', shards: 2, beside: false },
 ]
+
+/** As stores without shards are rotated, and small ones: the calls are those of every other shard. */
+export const ONE_SHARD: Cut = { title: 'begun, one shard', act: 'rotate', shards: 1, beside: false }
 
 const NO_CUT: Cut = { title: '', act: 'rotate', shards: 2, beside: false }
 
