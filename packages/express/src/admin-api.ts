@@ -86,7 +86,9 @@ export class AdminApi<Principal, Native> {
     this.#maxValueBytes = options.maxValueBytes ?? 65_536
     this.#admission = new Admission(options.auth, options.anonymousStatus ?? false)
     this.#events = new EventOutlet(options.onEvent)
-    this.#feed = new LiveFeed(vault, options.maxEventStreams ?? 20)
+    this.#feed = new LiveFeed(vault, options.maxEventStreams ?? 20, {
+      onProblem: (problem) => this.#tell(problem, 'streamEvents'),
+    })
     this.#keys = store === undefined ? null : new IdempotencyKeys(store)
     this.#routes = adminRoutes({
       vault,
@@ -113,7 +115,7 @@ export class AdminApi<Principal, Native> {
     } catch (error) {
       if (error instanceof ClientGone) return null
       const problem = problemOf(error)
-      this.#tell(problem, found)
+      this.#tell(problem, found.match?.route.operation ?? 'none')
       return problem
     }
   }
@@ -203,10 +205,8 @@ export class AdminApi<Principal, Native> {
     throw new Problem('INVALID_BODY', errors.length > 0 ? { members: { errors } } : {})
   }
 
-  #tell(problem: Problem, { match }: Found): void {
-    const { status, code, cause } = problem
+  #tell({ status, code, cause }: Problem, operation: string): void {
     if (status < 500) return
-    const operation = match?.route.operation ?? 'none'
     this.#events.send({ type: 'request_failed', operation, status, code, error: cause })
   }
 }

@@ -15,7 +15,7 @@ interface Follower {
   isBehind: boolean
 }
 
-/** How often the vault is looked at and clients hear something, in milliseconds. */
+/** How often the vault is looked at and clients hear something, in milliseconds, and who hears of problems. */
 export interface LiveFeedOptions {
   /** @defaultValue 1_000 */
   readonly rotationsEveryMs?: number
@@ -25,6 +25,8 @@ export interface LiveFeedOptions {
   readonly heartbeatMs?: number
   /** Then the client connects again, with a token that may have been taken away since. @defaultValue 900_000 */
   readonly longestMs?: number
+  /** Hears what clients are told when the vault cannot be looked at. @defaultValue nobody does */
+  readonly onProblem?: (problem: Problem) => void
 }
 
 /** A status counts records: at most a twentieth of the time goes into it. */
@@ -40,7 +42,8 @@ const ROTATIONS = 10
 export class LiveFeed implements EventFeed {
   readonly #vault: SecretVault
   readonly #most: number
-  readonly #times: Required<LiveFeedOptions>
+  readonly #times: Required<Omit<LiveFeedOptions, 'onProblem'>>
+  readonly #onProblem: (problem: Problem) => void
   readonly #followers = new Set<Follower>()
   /** What was told last, by kind and id: for whoever comes, and to tell what is new. */
   readonly #told = new Map<string, { readonly state: string; readonly frame: string }>()
@@ -48,9 +51,10 @@ export class LiveFeed implements EventFeed {
 
   constructor(vault: SecretVault, most: number, options: LiveFeedOptions = {}) {
     const { rotationsEveryMs = 1_000, statusEveryMs = 5_000 } = options
-    const { heartbeatMs = 15_000, longestMs = 900_000 } = options
+    const { heartbeatMs = 15_000, longestMs = 900_000, onProblem = () => {} } = options
     this.#vault = vault
     this.#most = most
+    this.#onProblem = onProblem
     this.#times = { rotationsEveryMs, statusEveryMs, heartbeatMs, longestMs }
   }
 
@@ -140,6 +144,8 @@ export class LiveFeed implements EventFeed {
     const wasTold = this.#told.get('problem')
     this.#told.clear()
     if (wasTold !== undefined) this.#told.set('problem', wasTold)
+    // A vault that was closed is none: somebody meant it.
+    if (wasTold === undefined && problem.code !== 'VAULT_CLOSED') this.#onProblem(problem)
     this.#tell('problem', { event: 'problem', data }, data.code)
   }
 

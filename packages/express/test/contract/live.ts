@@ -89,6 +89,9 @@ export function liveContract(host: Host): void {
         throw new StoreError('ERR_STORE_UNAVAILABLE', 'postgres://admin:hunter2@10.0.0.7')
       }
       await client.next(({ event }) => event === 'problem')
+      expect(served.events).toMatchObject([
+        { type: 'request_failed', operation: 'streamEvents', code: 'STORE_UNAVAILABLE' },
+      ])
       served.store.before = undefined
       client.events.length = 0
       await client.next(({ event }) => event === 'keks')
