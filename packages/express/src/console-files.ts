@@ -7,8 +7,6 @@ interface Manifest {
   readonly assets: readonly string[]
 }
 
-/** Where the build puts it: beside `src` and beside `dist`. */
-const FOLDER = new URL('../console/', import.meta.url)
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
 const TYPES: Readonly<Record<string, string>> = {
   css: 'text/css; charset=utf-8',
@@ -21,10 +19,10 @@ const TYPES: Readonly<Record<string, string>> = {
  * Reads the built console once, when it is first asked for: only what its manifest names, so that nothing else is ever served
  * from there.
  */
-export function consoleFiles(folder: URL = FOLDER): ConsoleFiles {
+export function consoleFiles(folder: URL | null = builtFolder()): ConsoleFiles {
   let read: ReturnType<ConsoleFiles> | null = null
   return async () => {
-    read ??= readAll(folder)
+    read ??= folder === null ? Promise.resolve(null) : readAll(folder)
     let files: Awaited<typeof read> = null
     try {
       files = await read
@@ -34,6 +32,12 @@ export function consoleFiles(folder: URL = FOLDER): ConsoleFiles {
       if (files === null) read = null
     }
   }
+}
+
+/** Where the build puts it: beside `src` and beside `dist`. A bundle in CommonJS has no address of its own, and no console. */
+function builtFolder(): URL | null {
+  const address: string | undefined = import.meta.url
+  return address ? new URL('../console/', address) : null
 }
 
 async function readAll(folder: URL): ReturnType<ConsoleFiles> {
