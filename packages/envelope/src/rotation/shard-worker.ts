@@ -15,6 +15,7 @@ import { type Patience, Stopped } from './patience.ts'
 import { type BatchPlan, planBatch, tallyBatch } from './plan.ts'
 import { rehearse } from './rehearsal.ts'
 import type { RewrapItem, RewrapTarget } from './rewrap-target.ts'
+import { Speed } from './speed.ts'
 import { missing, superseded } from './stop-messages.ts'
 import type { RotationSurroundings } from './surroundings.ts'
 
@@ -48,8 +49,6 @@ export type ShardEnd =
 
 /** The most failures of one shard that are listed; all are counted. */
 const LISTED_FAILURES = 1_000
-/** How much the latest batch counts in the speed that is shown. */
-const LATEST = 0.3
 
 /** Works on one claimed shard: page by page, progress saved after the outcomes of a batch and never before. */
 export class ShardWorker {
@@ -58,6 +57,7 @@ export class ShardWorker {
   readonly #claimed: ClaimedShard
   readonly #pace: Pace
   readonly #batch: BatchSize
+  readonly #speed = new Speed()
   readonly #reader: PageReader
   #shard: ShardRecord
   #revision: number
@@ -265,15 +265,13 @@ export class ShardWorker {
   async #saveProgress(page: Page<RewrapItem>, totals: RotationTotals, isFenced: boolean): Promise<void> {
     const before = this.#shard
     const nowMs = this.#with.runtime.monotonicMs()
-    const latest = (totals.scanned * 1000) / Math.max(1, nowMs - this.#countedMs)
+    const perSecond = this.#speed.note(totals.scanned, nowMs - this.#countedMs)
     this.#countedMs = nowMs
-    const perSecond =
-      before.perSecond === 0 ? latest : before.perSecond + LATEST * (latest - before.perSecond)
     const counted: ShardRecord = {
       ...before,
       totals: sumOfTotals([before.totals, totals]),
       foundInPass: before.foundInPass + totals.scanned - totals.failed,
-      perSecond: Math.round(perSecond * 10) / 10,
+      perSecond,
       lastError: null,
     }
     // A fenced page is read again: some of its records are still as they were.
