@@ -129,6 +129,7 @@ export class IdempotencyKeys {
     claim: Entry,
     carryOut: () => Promise<KeptAnswer>,
   ): Promise<KeptAnswer & { readonly replayed: boolean }> {
+    const beganMs = performance.now()
     let answer: KeptAnswer
     try {
       answer = await carryOut()
@@ -140,8 +141,10 @@ export class IdempotencyKeys {
     const whole = JSON.stringify({ ...claim, answer })
     const fits = Buffer.byteLength(whole) <= MOST_DOCUMENT_BYTES
     const value = fits ? whole : JSON.stringify({ ...claim, answer: 'too_long' })
-    // It is done: whoever repeats the request while this could not be written is told that it is in flight.
-    await this.#write(documentKey, revision, value).catch(() => {})
+    // Later than that the key may be somebody else's. And where this cannot be written, a repetition looks at the state first.
+    if (performance.now() - beganMs < this.#leaseMs) {
+      await this.#write(documentKey, revision, value).catch(() => {})
+    }
     return { ...answer, replayed: false }
   }
 

@@ -44,6 +44,8 @@ async function sendStream(response: ServerResponse, stream: ReadableStream<strin
     response.once('close', resolve).once('error', () => resolve())
   })
   void closed.then(() => reader.cancel().catch(() => {}))
+  // A client that takes nothing lets nobody read on: that its stream has given it up is learnt here.
+  void reader.closed.catch(() => response.destroy())
   response.flushHeaders()
   try {
     for (;;) {
@@ -56,7 +58,6 @@ async function sendStream(response: ServerResponse, stream: ReadableStream<strin
     }
     response.end()
   } catch {
-    // The stream has given its client up.
-    response.destroy()
+    // See above: the stream has given its client up.
   }
 }
