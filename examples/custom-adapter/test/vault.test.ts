@@ -96,7 +96,9 @@ test('a vault keeps secrets in MariaDB, promotes a KEK under 16 writers and rota
   )
 
   const { id } = await former.rotate()
-  await vi.waitUntil(async () => (await former.rotations.get(id))?.status === 'completed', { timeout: 60_000 })
+  await vi.waitUntil(async () => (await former.rotations.get(id))?.status === 'completed', {
+    timeout: 60_000,
+  })
   const count = names.length + 1 + WRITERS
   await expect(store.census()).resolves.toEqual(new Map([['v2', count]]))
   const [first] = await former.getMany([names[7] ?? ''])
