@@ -11,19 +11,31 @@ const MOUNT = '/admin/v1/secrets'
 const [host = 'hono'] = process.argv.slice(2)
 const port = Number(process.env['PORT'] ?? '3000')
 
-const store = sqliteStore({ database: openSqliteDatabase(process.env['DATABASE'] ?? './secrets.sqlite') })
+const database = openSqliteDatabase(process.env['DATABASE'] ?? './secrets.sqlite')
+const store = sqliteStore({ database })
 await store.migrate()
 const vault = await openVault({ store, keys: environmentKeys(), namespace: 'fetch-hosts' })
 const auth = bearerAuth({ token: process.env['ROOT_TOKEN'] })
 const admin = adminFetchHandler({ vault, store, auth, mountPath: MOUNT })
 
+let closeServer: () => Promise<unknown>
 if (host === 'fastify') {
   const app = Fastify()
   await mountInFastify(app, MOUNT, admin)
   await app.listen({ port, host: '127.0.0.1' })
+  closeServer = () => app.close()
 } else {
   const app = new Hono()
   mountInHono(app, MOUNT, admin)
-  serve({ fetch: app.fetch, port, hostname: '127.0.0.1' })
+  const server = serve({ fetch: app.fetch, port, hostname: '127.0.0.1' })
+  closeServer = () => new Promise((resolve) => server.close(resolve))
 }
+const stop = async (): Promise<void> => {
+  // The streams of live events would keep the server from closing.
+  admin.close()
+  await closeServer()
+  await vault.close()
+  database.close()
+}
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop())
 console.log(`${host}: the admin API is at http://127.0.0.1:${port}${MOUNT}`)
