@@ -67,8 +67,9 @@ export function openApiDocument(routes: readonly Route[], publicUrl: string | un
   for (const route of routes) {
     for (const { schema } of route.answers) if (schema) schemas[schema[0]] ??= schemaOf(schema[1], 'input')
     const path = route.path.replace(/:(\w+)/g, '{$1}')
-    // One operation has two addresses; ids of operations are unique.
-    const operationId = operationIds.has(route.operation) ? `${route.operation}ByPath` : route.operation
+    // Some operations have two addresses; ids of operations are unique.
+    const other = path.endsWith('/') ? 'WithSlash' : 'ByPath'
+    const operationId = operationIds.has(route.operation) ? `${route.operation}${other}` : route.operation
     operationIds.add(operationId)
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route, operationId) }
   }
@@ -124,9 +125,10 @@ function operation(route: Route, operationId: string): Json {
 function answersOf(route: Route): Json {
   return Object.fromEntries(
     route.answers.map(({ status, description, schema, type }) => {
+      if (schema === undefined && type === undefined) return [`${status}`, { description }]
       const content =
         schema === undefined
-          ? { [type ?? 'application/json']: {} }
+          ? { [`${type}`]: {} }
           : { 'application/json': { schema: { $ref: `#/components/schemas/${schema[0]}` } } }
       return [`${status}`, { description, content }]
     }),

@@ -9,7 +9,7 @@ export interface RouteAnswer {
   readonly description: string
   /** Of a JSON answer, under the name that the OpenAPI document gives it. */
   readonly schema?: readonly [name: string, schema: z.ZodType]
-  /** Of any other answer: its media type. */
+  /** Of any other answer: its media type. Absent: there is no content. */
   readonly type?: string
 }
 

@@ -1,7 +1,7 @@
 import type { SecretVault } from '@talos/envelope'
 import { z } from 'zod'
 import { listAudit } from './handlers/audit.ts'
-import { type ConsoleFiles, readConsole, readConsoleFile } from './handlers/console.ts'
+import { type ConsoleFiles, readConsole, readConsoleFile, redirectToConsole } from './handlers/console.ts'
 import { listInstances } from './handlers/fleet.ts'
 import { readHealth } from './handlers/health.ts'
 import { checkRetirement, promoteKek, resumeKek, retireKek, suspendKek } from './handlers/kek-commands.ts'
@@ -392,6 +392,16 @@ function consoleRoutes(files: ConsoleFiles): readonly Route[] {
       answers: [{ status: 200, description: 'A page.', type: 'text/html' }],
       problems: ['CONSOLE_NOT_BUILT'],
       handle: readConsole(files),
+    }),
+    route({
+      method: 'GET',
+      path: '/console/',
+      operation: 'readConsole',
+      role: null,
+      summary: 'Leads to the web console, whose address has no slash at its end.',
+      answers: [{ status: 308, description: 'It is at `../console`.' }],
+      problems: [],
+      handle: redirectToConsole(),
     }),
     route({
       method: 'GET',

@@ -27,6 +27,15 @@ export function readConsole(files: ConsoleFiles) {
   }
 }
 
+/** Makes the handler of `GET /console/`. What the page asks for is relative to its address: with a slash at the end it is not there. */
+export function redirectToConsole() {
+  return async (): Promise<AdminResponse> => ({
+    status: 308,
+    headers: { Location: '../console' },
+    file: new Uint8Array(),
+  })
+}
+
 /** Makes the handler of `GET /console/:file`. */
 export function readConsoleFile(files: ConsoleFiles) {
   return async ({ params }: AdminRequest): Promise<AdminResponse> => {
@@ -38,6 +47,10 @@ export function readConsoleFile(files: ConsoleFiles) {
   }
 }
 
+/**
+ * `no-store` as every answer, though the names of assets carry a digest: a script that is given tokens comes from this process
+ * each time and never out of a cache that others can fill. A sign-in costs 34 KiB for it.
+ */
 function answer({ type, bytes }: ConsoleFile): AdminResponse {
   return { status: 200, headers: { 'Content-Type': type, 'Content-Security-Policy': POLICY }, file: bytes }
 }

@@ -103,9 +103,27 @@ export function readingContract(host: Host): void {
       expect([other.status, other.json.code]).toEqual([404, 'CONSOLE_FILE_NOT_FOUND'])
     })
 
+    it.each(['GET', 'HEAD'])('leads %s /console/ to the page, relative to the request', async (method) => {
+      await using served = await serve(host)
+      const { status, headers, text } = await ask(served.url, '/console/?x=1', { method })
+      expect([status, headers.location, text]).toEqual([308, '../console', ''])
+      const there = new URL(`${headers.location}`, `${served.url}/console/?x=1`)
+      expect(there.href).toBe(`${served.url}/console`)
+    })
+
+    it('leads nobody to another host', async () => {
+      await using served = await serve(host, { router: { publicUrl: 'https://ops.example/keys' } })
+      expect((await ask(served.url, '/console/')).headers.location).toBe('../console')
+      for (const target of ['/console//', '//console/', '/console//elsewhere.example/', '/console/%2F']) {
+        // Express 4 takes a doubled slash behind the mount for one.
+        expect(['../console', undefined]).toContain((await ask(served.url, target)).headers.location)
+      }
+    })
+
     it('is not there for a host that does not want it', async () => {
       await using served = await serve(host, { router: { console: false } })
-      expect((await ask(served.url, '/console/x')).text).toBe('host')
+      for (const target of ['/console/', '/console/x'])
+        expect((await ask(served.url, target)).text).toBe('host')
     })
   })
 }

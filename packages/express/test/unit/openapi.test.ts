@@ -97,7 +97,15 @@ describe('the OpenAPI document', () => {
   it('asks for a bearer token, and says so where callers without one are answered', () => {
     expect(document.components.securitySchemes.bearer).toMatchObject({ type: 'http', scheme: 'bearer' })
     const open = routes.filter(({ role }) => role === null).map(({ path }) => path)
-    expect(open).toEqual(['/healthz', '/console', '/console/:file'])
+    expect(open).toEqual(['/healthz', '/console', '/console/', '/console/:file'])
+  })
+
+  it('says of an answer without content that there is none', () => {
+    const { operationId, responses } = document.paths['/console/'].get
+    expect([operationId, responses['308']]).toEqual([
+      'readConsoleWithSlash',
+      { description: 'It is at `../console`.' },
+    ])
   })
 
   it('takes no unknown member in any body, and nothing in a rotation that widens its scope', () => {
