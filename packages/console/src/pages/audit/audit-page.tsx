@@ -110,10 +110,9 @@ export function AuditPage({ keks }: PageProps): JSX.Element {
 }
 
 function Days({ entries }: { readonly entries: readonly AuditEntry[] }): JSX.Element {
-  const days = Map.groupBy(entries, ({ event }) => dayOf(event.at))
   return (
     <>
-      {[...days].map(([day, own]) => (
+      {byDay(entries).map(([day, own]) => (
         <div key={day}>
           <h2 class="day">{day}</h2>
           <ol class="timeline">
@@ -125,4 +124,16 @@ function Days({ entries }: { readonly entries: readonly AuditEntry[] }): JSX.Ele
       ))}
     </>
   )
+}
+
+/** The entries of each day, in the order given. */
+function byDay(entries: readonly AuditEntry[]): readonly (readonly [day: string, own: AuditEntry[]])[] {
+  const days = new Map<string, AuditEntry[]>()
+  for (const entry of entries) {
+    const day = dayOf(entry.event.at)
+    const own = days.get(day) ?? []
+    own.push(entry)
+    days.set(day, own)
+  }
+  return [...days]
 }
