@@ -18,7 +18,7 @@ export const ROTATION_TARGETS: Targets = {
 }
 
 /** A rotation of a million secrets takes half a minute. */
-const MOST_MEMORY_ROUNDS = 3
+const MOST_MEMORY_ROUNDS = 2
 
 /**
  * Makes the heats of the suite one after the other, on a server of their own.
