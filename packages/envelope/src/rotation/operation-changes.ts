@@ -76,6 +76,8 @@ export async function commandOperation(
           shards: null,
           totals: withoutFailed(totals),
           expected: null,
+          rewrappedBefore: totals.rewrapped,
+          fruitlessPasses: 0,
           completedAt: null,
           lastError: null,
         }

@@ -1,4 +1,4 @@
-import { StoreError } from '../errors.ts'
+import { isEnvelopeError, StoreError } from '../errors.ts'
 import type { CallOptions, Page, SecretStore, StoredDocument } from '../store/secret-store.ts'
 import type { RotationFailure, RotationOperation } from './operation.ts'
 import {
@@ -21,6 +21,7 @@ export interface LoggedOperation {
  * Before the next one takes its place it is copied to a key of its own.
  */
 const NEWEST = 'rotation'
+const SHARD = 'rotation-shard/'
 const OPERATION_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const PAGE = 100
 /** Former operations that are kept, with what they failed on. */
@@ -45,7 +46,7 @@ export class OperationLog {
   /** Reads one operation by its id, with its progress. */
   async find(operationId: string, options: CallOptions): Promise<RotationOperation | null> {
     const record = await this.#record(operationId, options)
-    return record === null ? null : operationOf(record, await this.shards(record, options))
+    return record === null ? null : await this.#look(record, options)
   }
 
   /** Lists operations, the newest first. */
@@ -58,7 +59,7 @@ export class OperationLog {
     }
     // Ids are ordered by time. A crash may have left a copy of the newest one.
     const others = former.filter(({ id }) => id !== newest.record.id).sort((a, b) => (a.id < b.id ? 1 : -1))
-    const first = operationOf(newest.record, await this.shards(newest.record, options))
+    const first = await this.#look(newest.record, options)
     return [first, ...others.slice(0, limit - 1).map((record) => operationOf(record, []))]
   }
 
@@ -76,7 +77,7 @@ export class OperationLog {
       }
       const written = await this.save(record, newest?.revision ?? 0, options)
       if (written !== null) {
-        if (newest !== null) await this.#sweepShards(newest.record, options)
+        if (newest !== null) await this.#sweep(options)
         return record
       }
     }
@@ -163,20 +164,50 @@ export class OperationLog {
     return archived === null ? null : parse<OperationRecord>(archived, isOperationRecord)
   }
 
+  /** Puts an operation together with its shards; reads it again where they may have been forgotten in between. */
+  async #look(record: OperationRecord, options: CallOptions): Promise<RotationOperation> {
+    for (let known = record; ; ) {
+      const shards = await this.shards(known, options)
+      if (shards.length >= (known.shards?.length ?? 0)) return operationOf(known, shards)
+      const again = await this.#record(known.id, options)
+      if (again === null || (again.shards !== null && again.round === known.round))
+        return operationOf(known, shards)
+      known = again
+    }
+  }
+
   async #archive(record: OperationRecord, options: CallOptions): Promise<void> {
     const totals = totalsOf(record, await this.shards(record, options))
     const former = JSON.stringify({ ...record, totals, shards: null })
-    await this.#store.writeDocument(`${NEWEST}/${record.id}`, 0, former, options)
+    const key = `${NEWEST}/${record.id}`
+    const copied = await this.#store.readDocument(key, options)
+    // Copied before by somebody who did not get to begin another one: it may have been retried since.
+    if (copied !== null && parse<OperationRecord>(copied, isOperationRecord).pass >= record.pass) return
+    await this.#store.writeDocument(key, copied?.revision ?? 0, former, options)
   }
 
-  /** Removes what a former operation has left, and the oldest operations beyond those that are kept. */
-  async #sweepShards(former: OperationRecord, options: CallOptions): Promise<void> {
-    await this.#remove(`rotation-shard/${former.id}/`, options)
-    const keys: string[] = []
-    for await (const { key } of this.#below(`${NEWEST}/`, options)) keys.push(key)
-    for (const key of keys.sort().slice(0, Math.max(0, keys.length - KEPT))) {
-      await this.#remove(failurePrefix(key.slice(NEWEST.length + 1)), options)
-      await this.#remove(key, options)
+  /**
+   * Removes the shards that former operations have left, and the oldest operations beyond those that are kept. What an outage
+   * keeps from being removed is removed when the next one begins.
+   */
+  async #sweep(options: CallOptions): Promise<void> {
+    try {
+      const former: string[] = []
+      for await (const { key } of this.#below(`${NEWEST}/`, options))
+        former.push(key.slice(NEWEST.length + 1))
+      const over = new Set(former)
+      // Copied in vain, and retried since.
+      over.delete((await this.newest(options))?.record.id ?? '')
+      for await (const { key, revision } of this.#below(SHARD, options)) {
+        if (over.has(key.slice(SHARD.length).split('/')[0] ?? ''))
+          await this.#store.writeDocument(key, revision, null, options)
+      }
+      for (const id of former.sort().slice(0, Math.max(0, former.length - KEPT))) {
+        await this.#remove(failurePrefix(id), options)
+        await this.#remove(`${NEWEST}/${id}`, options)
+      }
+    } catch (error) {
+      if (!isEnvelopeError(error)) throw error
     }
   }
 
@@ -200,7 +231,7 @@ export class OperationLog {
 }
 
 function shardPrefix({ id, round }: OperationRecord): string {
-  return `rotation-shard/${id}/${round}/`
+  return `${SHARD}${id}/${round}/`
 }
 
 function failurePrefix(operationId: string): string {

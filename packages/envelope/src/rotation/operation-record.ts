@@ -28,6 +28,10 @@ export interface OperationRecord {
   /** Of earlier rounds; of all, once the operation has ended by itself. */
   readonly totals: RotationTotals
   readonly expected: number | null
+  /** Re-wrapped before this pass. */
+  readonly rewrappedBefore: number
+  /** Passes in a row that found something and re-wrapped nothing of it. */
+  readonly fruitlessPasses: number
   readonly ratePerSecond: number | null
   readonly concurrency: number
   /** How long an outage is waited out. */

@@ -28,14 +28,17 @@ export interface RotationOperation {
   /** Whether it opens what it would re-wrap and writes nothing. */
   readonly dryRun: boolean
   readonly targetKekId: string
-  /** Whom the promotion of the target waits for; empty once it is current. */
+  /** Whom the promotion of the target waits for, at most 50 of them; empty once it is current. */
   readonly waitingFor: readonly WaitingFor[]
   readonly totals: RotationTotals
   /** 1 for the first pass over the store. */
   readonly pass: number
   /** The parts of this pass, any of which an instance may take; `total` is 0 before they are known and after the end. */
   readonly shards: { readonly total: number; readonly done: number; readonly working: number }
-  /** Stale records of the store, counted at its begin; `null` before that, and where they could not be counted in time. */
+  /**
+   * Stale records of the store, counted at its begin; after a retry what had been scanned and those counted anew. `null` before
+   * that, and where they could not be counted in time.
+   */
   readonly expected: number | null
   /** Records a second lately, of all workers together; 0 while nobody works. */
   readonly perSecond: number

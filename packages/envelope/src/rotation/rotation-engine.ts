@@ -2,7 +2,7 @@ import { isEnvelopeError } from '../errors.ts'
 import { currentKekId, kekEntry } from '../lifecycle/keyring-document.ts'
 import type { WaitingFor } from '../lifecycle/promote.ts'
 import { type Timer, timestamp, uuidV7 } from '../runtime.ts'
-import { NO_TOTALS } from './operation.ts'
+import { NO_TOTALS, type RotationError } from './operation.ts'
 import type { LoggedOperation } from './operation-log.ts'
 import { OperationProgress } from './operation-progress.ts'
 import {
@@ -16,7 +16,7 @@ import { Patience, Stopped } from './patience.ts'
 import type { ShardJob } from './runner.ts'
 import { ShardDesk, shardKey } from './shard-desk.ts'
 import { ShardLeases } from './shard-leases.ts'
-import { notRewrapped, superseded, unwished } from './stop-messages.ts'
+import { fruitless, notRewrapped, superseded, unwished } from './stop-messages.ts'
 import type { RotationSurroundings } from './surroundings.ts'
 
 /** What a new operation is told. */
@@ -31,6 +31,10 @@ export interface OperationDraft {
 
 /** The most shards of a store: enough that many workers end at about the same time. */
 const SHARDS = 16
+/** Others may take what a pass has found from it now and then; what nobody can move is found for ever. */
+const FRUITLESS_PASSES = 10
+/** The most instances that an operation names as waited for: its document is bounded, and a fleet is not. */
+const NAMED_INSTANCES = 50
 
 /**
  * Carries an operation on: divides it into shards, has them worked on, begins the next pass and ends it. Any number of engines
@@ -67,11 +71,14 @@ export class RotationEngine {
       id: uuidV7(this.#with.runtime),
       status: 'running',
       ...draft,
+      waitingFor: draft.waitingFor.slice(0, NAMED_INSTANCES),
       pass: 1,
       round: 1,
       shards: null,
       totals: NO_TOTALS,
       expected: null,
+      rewrappedBefore: 0,
+      fruitlessPasses: 0,
       startedAt: at,
       updatedAt: at,
       completedAt: null,
@@ -110,7 +117,12 @@ export class RotationEngine {
   async stop(): Promise<void> {
     this.#patience.stop()
     this.#alarm?.cancel()
-    await this.#with.runner.stop()
+    try {
+      await this.#with.runner.stop()
+    } catch (error) {
+      // A job engine that fails must not keep this instance in the fleet.
+      this.#fault(error)
+    }
     await this.#advancing
   }
 
@@ -168,11 +180,10 @@ export class RotationEngine {
       await this.#desk.end(record, { code: 'ERR_PROMOTION_BLOCKED', message: unwished(record.targetKekId) })
       return true
     }
-    const { waitingFor } = outlook
+    const waitingFor = outlook.waitingFor.slice(0, NAMED_INSTANCES)
     if (JSON.stringify(waitingFor) === JSON.stringify(record.waitingFor)) return false
     const next = { ...record, waitingFor, updatedAt: this.#now() }
-    await this.#insist(() => log.save(next, revision, {}))
-    this.tell(next)
+    if ((await this.#insist(() => log.save(next, revision, {}))) !== null) this.tell(next)
     return false
   }
 
@@ -183,11 +194,12 @@ export class RotationEngine {
     const parts = await this.#insist(async () => (await store.shards?.(most)) ?? [null])
     const places: ShardPlace[] = parts.map((part) => ({ source: null, part }))
     for (const { source } of sources()) places.push({ source, part: null })
-    const expected = await this.#countStale(record.targetKekId)
+    const stale = await this.#countStale(record.targetKekId)
     const next: OperationRecord = {
       ...record,
       shards: places,
-      expected,
+      // Totals go on after a retry.
+      expected: stale === null ? null : record.totals.scanned + stale,
       waitingFor: [],
       updatedAt: this.#now(),
     }
@@ -210,13 +222,19 @@ export class RotationEngine {
   async #finishPass({ record, revision }: LoggedOperation, shards: readonly LoggedShard[]): Promise<boolean> {
     const { log } = this.#with
     const found = shards.reduce((sum, shard) => sum + shard.record.foundInPass, 0)
+    const totals = totalsOf(record, shards)
     if (found > 0 && !record.dryRun) {
-      const next = { ...record, pass: record.pass + 1, updatedAt: this.#now() }
+      const fruitlessPasses = totals.rewrapped > record.rewrappedBefore ? 0 : record.fruitlessPasses + 1
+      if (fruitlessPasses >= FRUITLESS_PASSES) {
+        await this.#desk.end(record, fruitlessIn(record, shards))
+        return true
+      }
+      const counted = { rewrappedBefore: totals.rewrapped, fruitlessPasses }
+      const next = { ...record, ...counted, pass: record.pass + 1, updatedAt: this.#now() }
       const saved = await this.#insist(() => log.save(next, revision, {}))
       if (saved !== null) this.tell(next)
       return true
     }
-    const totals = totalsOf(record, shards)
     const at = this.#now()
     const failed = totals.failed > 0
     const next: OperationRecord = {
@@ -281,4 +299,14 @@ export class RotationEngine {
   #now(): string {
     return timestamp(this.#with.runtime)
   }
+}
+
+function fruitlessIn({ shards: places }: OperationRecord, shards: readonly LoggedShard[]): RotationError {
+  const where = shards
+    .filter(({ record }) => record.foundInPass > 0)
+    .map(({ index }) => places?.[index]?.source ?? null)
+  const sources = where.filter((source) => source !== null)
+  return sources.length < where.length
+    ? { code: 'ERR_STORE_CONTRACT', message: fruitless(FRUITLESS_PASSES, []) }
+    : { code: 'ERR_SOURCE_CONTRACT', message: fruitless(FRUITLESS_PASSES, sources) }
 }

@@ -1,4 +1,3 @@
-import { isEnvelopeError } from '../errors.ts'
 import { timestamp } from '../runtime.ts'
 import { NO_TOTALS, type RotationError, withoutFailed } from './operation.ts'
 import { changeOperation } from './operation-changes.ts'
@@ -153,7 +152,6 @@ export class ShardDesk {
       )
       return DONE
     } catch (error) {
-      if (!isEnvelopeError(error)) throw error
       this.#parts.onFault(error)
       return busy(this.#with.leaseMs)
     }

@@ -1,11 +1,11 @@
 import type { Runtime } from '../runtime.ts'
 import type { LoggedShard } from './operation-record.ts'
 
-/** Tells whether the worker of a shard is alive: by the store's clock, or by watching its saves on one's own. */
+/** Tells whether the worker of a shard is alive: by the store's clock, and by watching its saves on one's own. */
 export class ShardLeases {
   readonly #runtime: Runtime
   readonly #instanceId: string
-  /** When a foreign worker's save was first seen, by shard, for stores without a clock. */
+  /** When a foreign worker's save was first seen, by shard. */
   readonly #watched = new Map<string, { readonly revision: number; readonly sinceMs: number }>()
 
   constructor(runtime: Runtime, instanceId: string) {
@@ -31,11 +31,11 @@ export class ShardLeases {
   }
 
   #ageMs(key: string, { revision, ageMs }: LoggedShard): number {
-    if (ageMs !== null) return ageMs
     const nowMs = this.#runtime.monotonicMs()
     const watched = this.#watched.get(key)
-    if (watched?.revision === revision) return nowMs - watched.sinceMs
-    this.#watched.set(key, { revision, sinceMs: nowMs })
-    return 0
+    const sinceMs = watched?.revision === revision ? watched.sinceMs : nowMs
+    this.#watched.set(key, { revision, sinceMs })
+    // The store's clock may be put back; whoever has not saved for a lease on one's own is silent all the same.
+    return Math.max(ageMs ?? 0, nowMs - sinceMs)
   }
 }

@@ -94,9 +94,9 @@ export class ShardWorker {
       while (!this.#shard.done) {
         if (this.#isStopping()) return await this.#release('stopped')
         if (this.#calledOff) return await this.#release('called_off')
-        const snapshot = this.#with.keyring.snapshot ?? (await this.#refreshKeyring())
-        if (snapshot === null) return await this.#release('left')
         const { targetKekId, dryRun } = this.#claimed.operation
+        const snapshot = await this.#keyringFor(targetKekId)
+        if (snapshot === null) return await this.#release('left')
         const current = currentKekId(snapshot.document)
         if (current !== targetKekId && !dryRun) {
           return await this.#fail('ERR_PROMOTION_BLOCKED', superseded(targetKekId, current))
@@ -133,7 +133,7 @@ export class ShardWorker {
     this.#batch.learn(page.items.length, writtenMs - plannedMs)
     const tally = tallyBatch(answer.plan, answer.outcomes)
     if (tally.fenced > 0) await this.#refreshKeyring()
-    else await this.#noteFailures(answer.plan)
+    else await this.#keepLease(this.#noteFailures(answer.plan))
     const { scanned, rewrapped, changed, deleted, failed } = tally.totals
     this.#with.emit({
       type: 'rotation_batch',
@@ -175,10 +175,10 @@ export class ShardWorker {
   async #stopForMissing(kekIds: readonly string[]): Promise<ShardEnd | null> {
     const { store } = this.#with
     const { targetKekId } = this.#claimed.operation
-    const inUse = await this.#insist(() => kekIdsInUse(store, targetKekId, kekIds, {}))
+    const inUse = await this.#ask(() => kekIdsInUse(store, targetKekId, kekIds, {}))
     // The page is older than a reload that took away KEKs which no record needs any more: it is read again.
     if (inUse.size === 0 && this.#claimed.target.source === null) return null
-    if (await this.#insist(() => this.#with.othersHold(kekIds))) return await this.#release('left')
+    if (await this.#ask(() => this.#with.othersHold(kekIds))) return await this.#release('left')
     return await this.#fail('ERR_KEK_NOT_LOADED', missing(kekIds))
   }
 
@@ -270,7 +270,7 @@ export class ShardWorker {
     const counted: ShardRecord = {
       ...before,
       totals: sumOfTotals([before.totals, totals]),
-      foundInPass: before.foundInPass + totals.scanned - totals.failed,
+      foundInPass: before.foundInPass + totals.scanned - totals.failed - totals.alreadyCurrent,
       perSecond,
       lastError: null,
     }
@@ -290,6 +290,15 @@ export class ShardWorker {
       if (this.#calledOff) return
       await this.#save(this.#shard)
     }
+  }
+
+  /** A job may reach an instance before the promotion does: only a fresh look tells that another KEK is current. */
+  async #keyringFor(targetKekId: string): Promise<KeyringSnapshot | null> {
+    const { snapshot } = this.#with.keyring
+    const isExpected = snapshot !== null && currentKekId(snapshot.document) === targetKekId
+    return isExpected || (snapshot !== null && this.#claimed.operation.dryRun)
+      ? snapshot
+      : await this.#refreshKeyring()
   }
 
   async #refreshKeyring(): Promise<KeyringSnapshot | null> {

@@ -34,6 +34,24 @@ export function unwished(targetKekId: string): string {
 }
 
 /**
+ * Says that pass after pass found the same and could not move it.
+ *
+ * @param passes - How many.
+ * @param sources - Where: declared sources; empty for the store.
+ * @returns What an operator should do.
+ */
+export function fruitless(passes: number, sources: readonly string[]): string {
+  const where =
+    sources.length === 0
+      ? 'the store'
+      : `the declared source ${sources.map((name) => `"${name}"`).join(', ')}`
+  return (
+    `${passes} passes in a row found stale records in ${where} and could re-wrap none of them. See that its rewrap exchanges ` +
+    'what its scan shows, and that nobody goes on writing under a former KEK there; then retry the rotation.'
+  )
+}
+
+/**
  * Says that an operation has done all it could.
  *
  * @param failed - Records that it could not re-wrap; more than 0.
