@@ -101,14 +101,19 @@ describe('shards', () => {
       const page = answer as { items: readonly object[]; next: string | null }
       return { ...page, items: page.items.map(hide) }
     })
-    const process = mortal(withoutClock)
+    // Dies while it writes the first batch of some shard.
+    const process = mortal(
+      interceptStore(withoutClock, async ({ method, proceed }) => {
+        if (method === 'write') process.kill()
+        return await proceed()
+      }),
+    )
     const doomed = await domain.open(BOTH_WISH_V2, { store: process.store })
     const heir = kept(await domain.open(BOTH_WISH_V2, { store: withoutClock }))
     const { id } = await doomed.rotate()
-    // Dies while it writes the first batch of some shard.
-    process.dieAt(process.calls() + 12, 'after')
     for (let step = 0; step < 100 && !process.isDead(); step += 1) await domain.clock.advance(10)
     expect(process.isDead()).toBe(true)
+    expect((await heir.rotations.get(id))?.workers).toContain(doomed.instanceId)
     let waitedMs = 0
     while ((await heir.rotations.get(id))?.status === 'running' && waitedMs <= 25_000) {
       await domain.clock.advance(100)
