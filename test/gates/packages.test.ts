@@ -73,7 +73,7 @@ describe('a package is refused', () => {
       'dist/loop.js': 'for await (const x of []) x()\n',
       'dist/using.js': 'await using x = null\n',
       'dist/index.d.ts': `export declare const z: import('zod').ZodType\n`,
-      'dist/large.js': `export const noise = '${randomBytes(98 * 1024).toString('base64')}'\n`,
+      'dist/large.js': `export const noise = '${randomBytes(114 * 1024).toString('base64')}'\n`,
       'vectors/v2.json': JSON.stringify('0'.repeat(40 * 1024)),
     },
   )

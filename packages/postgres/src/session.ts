@@ -24,6 +24,8 @@ export interface Session {
 
 /** How long a statement may take to answer once it was asked to stop. */
 const CANCEL_GRACE_MS = 3_000
+/** How long after a request to cancel the next one follows while the statement goes on. */
+const CANCEL_AGAIN_MS = 200
 const LONGEST_PAUSE_MS = 50
 
 /** Reads every column as text, whatever the driver was told. */
@@ -162,7 +164,7 @@ async function runOn(client: PostgresClient, query: PostgresQuery, deadline: Dea
   )
   const ended = await inTime(running, deadline)
   if (ended !== null) return ended
-  const cancelled = cancelStatement(client)
+  const cancelled = cancelUntilEnded(client, running)
   const last = await Promise.race([running, after(CANCEL_GRACE_MS)])
   if (last === null) {
     const cause = new Error('the server did not answer a request to cancel the statement')
@@ -171,6 +173,24 @@ async function runOn(client: PostgresClient, query: PostgresQuery, deadline: Dea
   // A request that came too late for this statement must not meet the next one.
   await cancelled
   return { ...last, clean: last.failure?.kind === 'cancelled' }
+}
+
+/**
+ * Asks for a statement to be cancelled, and asks again while it goes on: a pooler drops a request that comes before the
+ * statement has a connection to the server.
+ *
+ * @returns When the statement has ended or its grace is over, and no request is under way.
+ */
+async function cancelUntilEnded(client: PostgresClient, running: Promise<unknown>): Promise<void> {
+  let over = false
+  const end = () => {
+    over = true
+  }
+  void Promise.race([running, after(CANCEL_GRACE_MS)]).then(end)
+  while (!over) {
+    await cancelStatement(client)
+    await Promise.race([running, after(CANCEL_AGAIN_MS)])
+  }
 }
 
 /** What a promise answers, or `null` when the call may not go on before that. */
