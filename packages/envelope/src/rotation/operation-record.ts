@@ -60,7 +60,7 @@ export interface ShardRecord {
   readonly worker: string | null
   /** How long after its last save others count the worker as alive. */
   readonly leaseMs: number
-  /** The outage that its worker waits out. */
+  /** The outage that its worker waits out, or why the last one left it to others. */
   readonly lastError: RotationError | null
 }
 
@@ -118,7 +118,7 @@ export function operationOf(record: OperationRecord, shards: readonly LoggedShar
     updatedAt: [record.updatedAt, ...shards.map((shard) => shard.record.savedAt)].sort().at(-1) ?? '',
     completedAt: record.completedAt,
     pausedBy: record.pausedBy,
-    lastError: record.lastError ?? (status === 'running' ? outageOf(atWork) : null),
+    lastError: record.lastError ?? (status === 'running' ? outageOf(shards) : null),
   }
 }
 

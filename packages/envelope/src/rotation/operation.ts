@@ -54,7 +54,7 @@ export interface RotationOperation {
   readonly completedAt: string | null
   /** Who paused it; `null` unless it is paused. */
   readonly pausedBy: 'operator' | 'outage' | null
-  /** What stopped it; while it is running, the outage that it waits out. */
+  /** What stopped it; while it is running, the outage that it waits out, or what keeps instances from working on it. */
   readonly lastError: RotationError | null
 }
 

@@ -69,6 +69,11 @@ export class PageReader {
     return answer
   }
 
+  /** Waits for a page that was asked for ahead and is not wanted any more. */
+  async settle(): Promise<void> {
+    await this.#ahead?.page.catch(() => null)
+  }
+
   /** Plans a page where that asks nobody: a key provider is asked for a page in its turn only. */
   async #planAhead(
     page: Page<RewrapItem>,

@@ -16,7 +16,7 @@ import { type BatchPlan, planBatch, tallyBatch } from './plan.ts'
 import { rehearse } from './rehearsal.ts'
 import type { RewrapItem, RewrapTarget } from './rewrap-target.ts'
 import { Speed } from './speed.ts'
-import { missing, superseded } from './stop-messages.ts'
+import { leftToOthers, missing, superseded } from './stop-messages.ts'
 import type { RotationSurroundings } from './surroundings.ts'
 
 /** Thrown when another worker has taken the shard over. */
@@ -111,6 +111,8 @@ export class ShardWorker {
       if (error instanceof Stopped) return { end: 'stopped' }
       if (isEnvelopeError(error) && !error.retryable) return await this.#fail(error.code, error.message)
       throw error
+    } finally {
+      await this.#reader.settle()
     }
   }
 
@@ -128,7 +130,10 @@ export class ShardWorker {
     if (plan.missingKekIds.length > 0) return await this.#stopForMissing(plan.missingKekIds)
     const plannedMs = runtime.monotonicMs()
     // Whether to go on at all is asked while the batch is written.
-    const [answer] = await Promise.all([this.#write(snapshot, plan), this.#heed()])
+    const [written, heeded] = await Promise.allSettled([this.#write(snapshot, plan), this.#heed()])
+    if (written.status === 'rejected') throw written.reason
+    if (heeded.status === 'rejected') throw heeded.reason
+    const answer = written.value
     const writtenMs = runtime.monotonicMs()
     this.#batch.learn(page.items.length, writtenMs - plannedMs)
     const tally = tallyBatch(answer.plan, answer.outcomes)
@@ -178,7 +183,14 @@ export class ShardWorker {
     const inUse = await this.#ask(() => kekIdsInUse(store, targetKekId, kekIds, {}))
     // The page is older than a reload that took away KEKs which no record needs any more: it is read again.
     if (inUse.size === 0 && this.#claimed.target.source === null) return null
-    if (await this.#ask(() => this.#with.othersHold(kekIds))) return await this.#release('left')
+    if (await this.#ask(() => this.#with.othersHold(kekIds))) {
+      // Shown until somebody gets on: each of those others may lack something else.
+      this.#shard = {
+        ...this.#shard,
+        lastError: { code: 'ERR_KEK_NOT_LOADED', message: leftToOthers(kekIds) },
+      }
+      return await this.#release('left')
+    }
     return await this.#fail('ERR_KEK_NOT_LOADED', missing(kekIds))
   }
 
@@ -247,7 +259,13 @@ export class ShardWorker {
       } finally {
         timer.cancel()
       }
-      await this.#save(this.#shard)
+      try {
+        await this.#save(this.#shard)
+      } catch (error) {
+        // Nothing is left running in a vault that has closed.
+        if (this.#patience.stopping) await ended.catch(() => null)
+        throw error
+      }
     }
   }
 

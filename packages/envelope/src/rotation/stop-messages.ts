@@ -13,6 +13,20 @@ export function missing(kekIds: readonly string[]): string {
 }
 
 /**
+ * Says that an instance has left its work to others, which hold what it lacks.
+ *
+ * @param kekIds - The KEKs that it lacks.
+ * @returns What an operator should do if nobody gets on.
+ */
+export function leftToOthers(kekIds: readonly string[]): string {
+  const ids = kekIds.map((id) => `"${id}"`).join(', ')
+  return (
+    `There are secrets under ${ids}, which an instance lacks that was to re-wrap them, and others hold. If the rotation does not ` +
+    'get on, let one instance hold every KEK that is in use.'
+  )
+}
+
+/**
  * Says that another KEK has become current since the operation began.
  *
  * @param targetKekId - The KEK it went towards.

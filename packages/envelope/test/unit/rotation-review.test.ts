@@ -14,12 +14,14 @@ import { afterEach, describe, expect, test } from 'vitest'
 import {
   BOTH_WISH_V2,
   finished,
+  kekBytes,
   keys,
   mortal,
   ONLY_V1,
   type TestDomain,
   testDomain,
   unavailable,
+  V1,
   V2,
 } from '../support/vaults.ts'
 
@@ -332,6 +334,87 @@ describe('former operations', () => {
     await domain.clock.settle()
     const left = await domain.store.listDocuments({ prefix: 'rotation-shard/', cursor: null, limit: 100 })
     expect(left.items.map(({ key }) => key)).toEqual([])
+  })
+})
+
+describe('a vault that closes', () => {
+  test('waits for a batch that a source writes, also while the store is away', async () => {
+    const domain = await seeded(0)
+    const codec = await createCodec({ keys: ONLY_V1 })
+    const envelope = await codec.wrap('note', { note: '1' })
+    const source = stubborn(envelope.slice(0, envelope.lastIndexOf(':')), 'missing')
+    const held = Promise.withResolvers<void>()
+    let isAway = false
+    let isWriting = false
+    source.rewrap = async (changes) => {
+      isAway = true
+      isWriting = true
+      await held.promise
+      isWriting = false
+      return changes.map(() => 'missing')
+    }
+    const store = interceptStore(domain.store, async ({ proceed }) => {
+      if (isAway) throw unavailable()
+      return await proceed()
+    })
+    const vault = await domain.open(BOTH_WISH_V2, { store })
+    vault.sources.add(source)
+    await vault.rotate()
+    await domain.clock.advance(0)
+    expect(isWriting).toBe(true)
+    const closing = vault.close().then(() => isWriting)
+    await domain.clock.advance(6_000)
+    held.resolve()
+    await domain.clock.advance(1_000)
+    expect(await closing).toBe(false)
+  })
+
+  test('waits for the page that it reads ahead', async () => {
+    const domain = await seeded(600)
+    const held = Promise.withResolvers<void>()
+    let isReading = false
+    let closing: Promise<boolean> | null = null
+    const store = interceptStore(domain.store, async ({ method, args, proceed }) => {
+      const [query] = args as [{ cursor?: string | null }]
+      if (method === 'scan' && typeof query.cursor === 'string') {
+        isReading = true
+        await held.promise
+        isReading = false
+      }
+      if (method === 'write') closing ??= vault.close().then(() => isReading)
+      return await proceed()
+    })
+    const vault = await domain.open(BOTH_WISH_V2, { store })
+    await vault.rotate()
+    for (let turn = 0; turn < 100 && closing === null; turn += 1) await domain.clock.settle()
+    expect(isReading).toBe(true)
+    await domain.clock.settle()
+    held.resolve()
+    expect(await closing).toBe(false)
+  })
+})
+
+describe('instances that each lack a KEK which another one holds', () => {
+  test('leave the work to each other visibly', async () => {
+    const domain = testDomain()
+    const former = await domain.open(keys('v0', { v0: kekBytes(9), v1: V1, v2: V2 }))
+    await former.put('a', 'x')
+    await former.close()
+    const then = await domain.open(keys('v1', { v0: kekBytes(9), v1: V1, v2: V2 }))
+    await then.put('b', 'x')
+    await then.close()
+    await (await domain.open(keys('v2', { v0: kekBytes(9), v1: V1, v2: V2 }))).close()
+    const vault = kept(await domain.open(keys('v2', { v1: V1, v2: V2 })))
+    kept(await domain.open(keys('v2', { v0: kekBytes(9), v2: V2 })))
+    const { id } = await vault.rotate()
+    await domain.clock.advance(40_000)
+    expect(await vault.rotations.get(id)).toMatchObject({
+      status: 'running',
+      lastError: { code: 'ERR_KEK_NOT_LOADED', message: expect.stringMatching(/"v[01]"/) },
+    })
+    const whole = kept(await domain.open(keys('v2', { v0: kekBytes(9), v1: V1, v2: V2 })))
+    await domain.clock.advance(30_000)
+    expect(await finished(domain, whole, id)).toMatchObject({ status: 'completed', lastError: null })
   })
 })
 
