@@ -54,10 +54,7 @@ async function killAtEveryCall(lanes: readonly Lane[], cut: Cut): Promise<Kills>
   // How many calls there are depends on what happens at the same time.
   const whole = await Promise.all(lanes.slice(0, 3).map((lane) => lane.run(cut, null)))
   const calls = Math.max(...whole.map((each) => each.calls))
-  const deaths: Death[] = Array.from({ length: calls }, (_, n) => n + 1).flatMap((call) => [
-    { call, when: 'before' },
-    { call, when: 'after' },
-  ])
+  const deaths = deathsOf(cut, calls)
   const faults = whole.flatMap((each) => each.faults.map((fault) => `not killed: ${fault}`))
   let kills = 0
   const tookMs: number[] = []
@@ -73,6 +70,16 @@ async function killAtEveryCall(lanes: readonly Lane[], cut: Cut): Promise<Kills>
   }
   await Promise.all(lanes.map(work))
   return { kills, tookMs, faults }
+}
+
+function deathsOf(cut: Cut, calls: number): Death[] {
+  const both = Array.from({ length: calls }, (_, n) => n + 1).flatMap((call): Death[] => [
+    { call, when: 'before' },
+    { call, when: 'after' },
+  ])
+  return cut.deaths === 'both'
+    ? both
+    : both.filter(({ call, when }) => (call % 2 === 1) === (when === 'before'))
 }
 
 function median(values: readonly number[]): number {

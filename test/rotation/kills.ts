@@ -13,20 +13,34 @@ export interface Cut {
   readonly shards: number
   /** Whether another instance is open all along, or is started once the first one is dead. */
   readonly beside: boolean
+  /** Whether a process dies before and after each call, or before one and after the next: the time of a test is limited. */
+  readonly deaths: 'both' | 'in turn'
 }
 
 /** What every store goes through. */
 export const CUTS: readonly Cut[] = [
-  { title: 'begun, two shards', act: 'rotate', shards: 2, beside: false },
-  { title: 'begun beside a live instance, two shards', act: 'rotate', shards: 2, beside: true },
-  { title: 'resumed after a pause, two shards', act: 'resume', shards: 2, beside: false },
-  { title: 'cancelled in its middle, two shards', act: 'cancel', shards: 2, beside: false },
+  { title: 'begun, two shards', act: 'rotate', shards: 2, beside: false, deaths: 'both' },
+  {
+    title: 'begun beside a live instance, two shards',
+    act: 'rotate',
+    shards: 2,
+    beside: true,
+    deaths: 'in turn',
+  },
+  { title: 'resumed after a pause, two shards', act: 'resume', shards: 2, beside: false, deaths: 'in turn' },
+  { title: 'cancelled in its middle, two shards', act: 'cancel', shards: 2, beside: false, deaths: 'both' },
 ]
 
 /** As stores without shards are rotated, and small ones: the calls are those of every other shard. */
-export const ONE_SHARD: Cut = { title: 'begun, one shard', act: 'rotate', shards: 1, beside: false }
+export const ONE_SHARD: Cut = {
+  title: 'begun, one shard',
+  act: 'rotate',
+  shards: 1,
+  beside: false,
+  deaths: 'both',
+}
 
-const NO_CUT: Cut = { title: '', act: 'rotate', shards: 2, beside: false }
+const NO_CUT: Cut = { title: '', act: 'rotate', shards: 2, beside: false, deaths: 'both' }
 
 /** What became of a rotation after its process died, or did not. */
 export interface Aftermath {
