@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+
 /** How many failed authentications an address may have, and how much is remembered. */
 export interface AuthLimitOptions {
   /** @defaultValue 20 */
@@ -36,9 +38,12 @@ export class AuthLimit {
   /**
    * Notes a failure.
    *
+   * @param given - The address, of any length: its digest is remembered.
    * @returns Whole seconds until the address may fail again; 0 while it is within its limit.
    */
-  fail(address: string): number {
+  fail(given: string): number {
+    // A proxy may let clients write what they like, and a piece of a header keeps the whole header in memory.
+    const address = createHash('sha256').update(given).digest('base64')
     const nowMs = this.#monotonicMs()
     const known = this.#failures.get(address)
     if (known === undefined || nowMs - known.sinceMs >= this.#windowMs) {

@@ -59,7 +59,8 @@ export interface AdminAuth<Principal, Native = IncomingMessage> {
    */
   authenticate(request: Native): Principal | null | Promise<Principal | null>
   /**
-   * Decides whether a principal may do something.
+   * Decides whether a principal may do something. Who follows the events is asked about every 15 s, so that the stream ends for
+   * whoever has lost the role.
    *
    * @returns `true` and nothing else allows it; the router otherwise answers 403.
    */

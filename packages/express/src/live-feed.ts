@@ -11,6 +11,9 @@ import { problemOf } from './vault-problem.ts'
 interface Follower {
   readonly controller: ReadableStreamDefaultController<string>
   readonly sinceMs: number
+  readonly mayFollow: () => Promise<boolean>
+  /** Whether it is being asked for, which may take longer than a heartbeat. */
+  isAsked: boolean
   /** Whether something waited for it at the last heartbeat. */
   isBehind: boolean
 }
@@ -58,8 +61,11 @@ export class LiveFeed implements EventFeed {
     this.#times = { rotationsEveryMs, statusEveryMs, heartbeatMs, longestMs }
   }
 
-  /** @throws Problem `TOO_MANY_STREAMS`. */
-  open(): ReadableStream<string> {
+  /**
+   * @param mayFollow - Asked with every heartbeat: the stream ends when it says no, or fails.
+   * @throws Problem `TOO_MANY_STREAMS`.
+   */
+  open(mayFollow: () => Promise<boolean>): ReadableStream<string> {
     if (this.#followers.size >= this.#most) {
       throw new Problem('TOO_MANY_STREAMS', { headers: { 'Retry-After': '30' } })
     }
@@ -67,7 +73,7 @@ export class LiveFeed implements EventFeed {
     return new ReadableStream<string>(
       {
         start: (controller) => {
-          follower = { controller, sinceMs: performance.now(), isBehind: false }
+          follower = { controller, mayFollow, sinceMs: performance.now(), isAsked: false, isBehind: false }
           this.#followers.add(follower)
           controller.enqueue('retry: 2000\n\n')
           for (const { frame } of this.#told.values()) controller.enqueue(frame)
@@ -158,7 +164,7 @@ export class LiveFeed implements EventFeed {
     this.#send(frame)
   }
 
-  /** Keeps connections open, and ends those that take nothing any more or have been open for long. */
+  /** Keeps connections open, and ends those that take nothing any more, have been open for long or may not go on. */
   async #beat(signal: AbortSignal): Promise<void> {
     for (;;) {
       await pause(this.#times.heartbeatMs, signal)
@@ -168,10 +174,20 @@ export class LiveFeed implements EventFeed {
         const isBehind = (follower.controller.desiredSize ?? 0) < MOST_WAITING
         if (nowMs - follower.sinceMs >= this.#times.longestMs) this.#end(follower)
         else if (isBehind && follower.isBehind) this.#drop(follower)
+        else void this.#endUnlessAllowed(follower)
         follower.isBehind = isBehind
       }
       this.#send(':\n\n')
     }
+  }
+
+  async #endUnlessAllowed(follower: Follower): Promise<void> {
+    if (follower.isAsked) return
+    follower.isAsked = true
+    // Who decides and cannot is asked anew when the client comes back, and the host hears of it then.
+    const isAllowed = await follower.mayFollow().catch(() => false)
+    follower.isAsked = false
+    if (!isAllowed && this.#followers.has(follower)) this.#end(follower)
   }
 
   #send(frame: string): void {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { type AdminRole, adminRouter, bearerAuth } from '../../src/index.ts'
 import { type Asked, ask } from '../support/client.ts'
 import type { Host } from '../support/hosts.ts'
-import { ROLES, serve, TOKENS } from '../support/served.ts'
+import { ROLES, serve, TOKENS, until } from '../support/served.ts'
 import { openTestVault, seed, testStore } from '../support/test-vault.ts'
 
 const UNKNOWN_ID = '01890a5d-ac96-774b-bcce-b302099a8057'
@@ -64,6 +64,8 @@ const UNAUTHENTICATED: readonly (readonly [what: string, asked: Asked, query?: s
   ['the token in a cookie', { headers: { cookie: `token=${TOKENS.root}` } }],
 ]
 
+const isRetirement = ({ action }: { readonly action: string }): boolean => action === 'retire'
+
 /** Rules 2 and 3: who gets in. */
 export function authenticationContract(host: Host): void {
   describe('Rule 2', () => {
@@ -109,6 +111,29 @@ export function authenticationContract(host: Host): void {
       expect((await ask(served.url, '/kek-status', { token: WRONG })).status).toBe(401)
       expect((await ask(served.url, '/')).status).toBe(401)
       expect((await served.ask('/kek-status')).json.namespace).toBe('gateway')
+    })
+
+    it('Rule 2: callers without a token share one look at the store, however many they are', async () => {
+      await using served = await serve(host, { router: { anonymousStatus: true } })
+      const go = Promise.withResolvers<void>()
+      let looks = 0
+      served.store.before = async (method) => {
+        if (method !== 'census') return
+        looks += 1
+        await go.promise
+      }
+      const asking = Array.from({ length: 8 }, () => ask(served.url, '/kek-status'))
+      await until(
+        async () => looks,
+        (seen) => seen > 0,
+      )
+      // Answered behind the eight on their own connections: by then all of them have come in.
+      for (let others = 0; others < 10; others++) await ask(served.url, '/healthz')
+      go.resolve()
+      const statuses = (await Promise.all(asking)).map(({ status }) => status)
+      expect([looks, new Set(statuses)]).toEqual([1, new Set([200])])
+      await ask(served.url, '/kek-status')
+      expect(looks).toBe(2)
     })
 
     it("Rule 2: the host's own authentication decides, and only `true` is a yes", async () => {
@@ -178,6 +203,52 @@ export function authenticationContract(host: Host): void {
         expect((await ask(served.url, '/', bearer(`${scheme} ${TOKENS.root}`))).status).toBe(200)
       },
     )
+
+    it('Rule 3: no spelling of a path and no other method gets around the token', async () => {
+      await using served = await serve(host, { router: { anonymousStatus: true } })
+      await served.vault.put('kept', 'value')
+      const targets = [
+        '/',
+        '/?name=kept',
+        '/kept',
+        '/healthz/',
+        '/healthz/../kek-status',
+        '/healthz%2f..',
+        '/healthz;/audit',
+        '/console/../audit',
+        '/console/..%2faudit',
+        '/console%2f..%2faudit',
+        '/console/%2e%2e/audit',
+        '//audit',
+        '/audit/',
+        '/AUDIT',
+        '/%61udit',
+        '/audit%00',
+        '/audit#/console',
+        '/session',
+        '/__proto__',
+        '/constructor?__proto__=1',
+        `/rotation-status/${UNKNOWN_ID}/`,
+        '/keks/v1/retire',
+        '/keks/__proto__/retire',
+        '/keks/v1%2fretire',
+      ]
+      for (const target of targets) {
+        for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+          const headers = { 'X-HTTP-Method-Override': 'GET', 'X-Original-URL': '/healthz' }
+          const { status, json } = await ask(served.url, target, { method, headers })
+          // Where the host resolves dots, one of them is the status that is told without a token.
+          const isCounts = json?.stale_counts !== undefined && json.namespace === undefined
+          const isClosed = isCounts || [400, 401, 404, 429].includes(status)
+          expect([method, target, isClosed]).toEqual([method, target, true])
+        }
+      }
+      for (const target of ['/', '/audit', '/session', '/events', '/openapi.json']) {
+        expect([401, 429]).toContain((await ask(served.url, target, { method: 'HEAD' })).status)
+      }
+      expect((await served.vault.get('kept'))?.text()).toBe('value')
+      expect((await served.ask('/audit')).json.events.filter(isRetirement)).toEqual([])
+    })
 
     it('Rule 3: a body is not looked at before the token', async () => {
       await using served = await serve(host)

@@ -31,4 +31,19 @@ describe('AuthLimit', () => {
     expect(limit.fail('second')).toBeGreaterThan(0)
     expect(limit.fail('first')).toBe(0)
   })
+
+  it('Rule 3: remembers little of an address, however long a proxy lets a client make it', () => {
+    const limit = limitAt({ nowMs: 0 })
+    const before = process.memoryUsage().heapUsed
+    // As a header is: a text of its own, not one that shares its padding with others.
+    const long = (other: number): string => Buffer.from(`${other}`.padStart(16_000, 'x')).toString('latin1')
+    for (let other = 0; other < 10_000; other++) limit.fail(long(other))
+    const mebibytes = (process.memoryUsage().heapUsed - before) / 1_048_576
+    expect(limit.size).toBe(10_000)
+    for (let failure = 2; failure <= 20; failure++) expect(limit.fail(long(9_999))).toBe(0)
+    expect(limit.fail(long(9_999))).toBe(60)
+    expect(limit.fail('9999')).toBe(0)
+    console.log(`10,000 addresses of 16,000 characters: ${mebibytes.toFixed(1)} MiB`)
+    expect(mebibytes).toBeLessThan(60)
+  })
 })

@@ -15,6 +15,8 @@ async function textOf(stream: ReadableStream<string>, enough: (text: string) => 
   return text
 }
 
+const may = async (): Promise<boolean> => true
+
 describe('the live feed', () => {
   it('gives up a client that takes nothing, with at most 256 Ki characters waiting for it', async () => {
     await using vault = await openTestVault(testStore())
@@ -29,8 +31,8 @@ describe('the live feed', () => {
           : target[property],
     })
     const feed = new LiveFeed(growing, 5, { rotationsEveryMs: 5, statusEveryMs: 5, heartbeatMs: 1_000 })
-    const slow = feed.open()
-    const quick = feed.open()
+    const slow = feed.open(may)
+    const quick = feed.open(may)
     const text = await textOf(quick, (seen) => (seen.match(/event: keks/g) ?? []).length >= 6)
     expect(text.length).toBeGreaterThan(500_000)
     const reader = slow.getReader()
@@ -50,8 +52,8 @@ describe('the live feed', () => {
   it('gives up a client that has taken nothing between two heartbeats, and keeps the others', async () => {
     await using vault = await openTestVault(testStore())
     const feed = new LiveFeed(vault, 5, { heartbeatMs: 20 })
-    const slow = feed.open()
-    const text = await textOf(feed.open(), (seen) => (seen.match(/^:$/gm) ?? []).length >= 4)
+    const slow = feed.open(may)
+    const text = await textOf(feed.open(may), (seen) => (seen.match(/^:$/gm) ?? []).length >= 4)
     expect(text).toContain('event: keks')
     await expect(slow.getReader().read()).rejects.toThrow('does not take its events')
     feed.close()
@@ -60,8 +62,31 @@ describe('the live feed', () => {
   it('ends a stream after its longest time: whoever comes back shows a token again', async () => {
     await using vault = await openTestVault(testStore())
     const feed = new LiveFeed(vault, 5, { heartbeatMs: 10, longestMs: 50 })
-    const text = await textOf(feed.open(), () => false)
+    const text = await textOf(feed.open(may), () => false)
     expect(text).toContain('event: keks')
+  })
+
+  it('ends the stream of a client that may not follow any more, at the next heartbeat, and no other', async () => {
+    await using vault = await openTestVault(testStore())
+    const feed = new LiveFeed(vault, 5, { heartbeatMs: 10 })
+    let mayFollow: () => Promise<boolean> = async () => true
+    const leaving = textOf(
+      feed.open(() => mayFollow()),
+      () => false,
+    )
+    const staying = textOf(feed.open(may), (seen) => (seen.match(/^:$/gm) ?? []).length >= 20)
+    for (const refusal of [async () => false, () => Promise.reject(new Error('the directory is away'))]) {
+      mayFollow = async () => true
+      const other = textOf(
+        feed.open(() => mayFollow()),
+        () => false,
+      )
+      mayFollow = refusal
+      expect(await other).toContain('retry: 2000')
+    }
+    expect(await leaving).toContain('retry: 2000')
+    expect(await staying).toContain('event: keks')
+    feed.close()
   })
 
   it('asks the vault for nothing once nobody follows', async () => {
@@ -75,7 +100,7 @@ describe('the live feed', () => {
       },
     })
     const feed = new LiveFeed(counting, 5, { rotationsEveryMs: 5 })
-    const stream = feed.open()
+    const stream = feed.open(may)
     await until(
       async () => looks,
       (seen) => seen >= 3,
