@@ -11,7 +11,7 @@ export function promoteKek(vault: SecretVault) {
   return async (request: AdminRequest<PromoteKekBody>): Promise<AdminResponse> => {
     const { skip_instances: skipInstances } = request.body ?? {}
     const options = { ...commandOptions(request), ...(skipInstances === undefined ? {} : { skipInstances }) }
-    return changed(await orRefuse('INVALID_BODY', () => vault.keks.promote(kekOf(request), options)))
+    return changed(await vault.keks.promote(kekOf(request), options))
   }
 }
 

@@ -1,6 +1,9 @@
 import { Problem, type ProblemCode } from '../problem.ts'
 
-/** The vault answers an argument of the wrong form with a TypeError. Here every argument comes from the client. */
+/**
+ * The vault answers an argument of the wrong form with a TypeError. For calls with an argument that no schema can check: a
+ * TypeError of any other call is a fault, for adapters throw them too, such as that of a `fetch` that failed.
+ */
 export async function orRefuse<T>(code: ProblemCode, call: () => Promise<T>): Promise<T> {
   try {
     return await call()

@@ -13,7 +13,7 @@ import type {
   StartRotationBody,
 } from '../schemas/rotations.ts'
 import { describeWaiting } from './keks.ts'
-import { auditNotes, orRefuse } from './refuse.ts'
+import { auditNotes } from './refuse.ts'
 
 /** The most failures of one answer. */
 const MOST_FAILURES = 100
@@ -34,7 +34,7 @@ export function startRotation(vault: SecretVault, linkTo: LinkTo) {
       ...(concurrency === undefined ? {} : { concurrency }),
       ...(acknowledge_compromised === undefined ? {} : { acknowledgeCompromised: acknowledge_compromised }),
     }
-    const { id, started, waitingFor } = await orRefuse('INVALID_BODY', () => vault.rotate(options))
+    const { id, started, waitingFor } = await vault.rotate(options)
     const statusUrl = linkTo(`rotation-status/${id}`, 1)
     if (!started) {
       throw new Problem('ROTATION_ALREADY_RUNNING', { members: { op_id: id, status_url: statusUrl } })
@@ -141,7 +141,7 @@ export function describeOperation(operation: RotationOperation): RotationOperati
   }
 }
 
-/** The core words its own errors for operators; those of a store or a key provider may quote a driver. */
+/** The core words its own errors for operators; those of a store, a source or a key provider may quote a driver. */
 function describeError(error: RotationOperation['lastError']): RotationOperationBody['last_error'] {
   if (error === null) return null
   if (error.code.startsWith('ERR_STORE_')) {
@@ -149,6 +149,9 @@ function describeError(error: RotationOperation['lastError']): RotationOperation
   }
   if (error.code.startsWith('ERR_KEY_PROVIDER_')) {
     return { code: error.code, message: 'A key provider failed. The server logs say why.' }
+  }
+  if (error.code === 'ERR_SOURCE_FAILED') {
+    return { code: error.code, message: 'A declared source failed. The server logs say why.' }
   }
   return { code: error.code, message: error.message }
 }

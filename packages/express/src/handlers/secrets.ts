@@ -15,7 +15,7 @@ import { orRefuse } from './refuse.ts'
 export function putSecret(vault: SecretVault) {
   return async ({ body }: AdminRequest<PutSecretBody>): Promise<AdminResponse> => {
     const value = body.value ?? Buffer.from(body.value_b64u ?? '', 'base64url')
-    const { outcome } = await orRefuse('INVALID_BODY', () => vault.put(body.name, value))
+    const { outcome } = await vault.put(body.name, value)
     if (outcome === 'conflict') throw new Problem('SECRET_CHANGED')
     return { status: 201, body: { success: true, name: body.name } }
   }
@@ -26,8 +26,9 @@ export function listSecrets(vault: SecretVault) {
   return async ({
     query,
   }: AdminRequest<unknown, z.infer<typeof secretListQuery>>): Promise<AdminResponse> => {
-    const { limit = 100, cursor } = query
-    const page = await orRefuse('INVALID_CURSOR', () => vault.listPage({ limit, cursor: cursor || null }))
+    const { limit = 100, cursor = '' } = query
+    const list = () => vault.listPage({ limit, cursor: cursor || null })
+    const page = await (cursor === '' ? list() : orRefuse('INVALID_CURSOR', list))
     const secrets = page.items.map(describeEntry)
     return { status: 200, body: page.next === null ? { secrets } : { secrets, next: page.next } }
   }
@@ -66,7 +67,7 @@ export function deleteSecretByQuery(vault: SecretVault) {
 
 async function deleteSecret(vault: SecretVault, secretName: string): Promise<AdminResponse> {
   if (!isSecretName(secretName)) throw new Problem('INVALID_NAME')
-  const { outcome } = await orRefuse('INVALID_NAME', () => vault.delete(secretName))
+  const { outcome } = await vault.delete(secretName)
   if (outcome === 'missing') throw new Problem('SECRET_NOT_FOUND')
   if (outcome === 'conflict') throw new Problem('SECRET_CHANGED')
   return { status: 200, body: { success: true } }

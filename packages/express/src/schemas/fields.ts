@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** What names a KEK. */
-const KEK_ID = /^[a-z0-9][a-z0-9_-]{0,31}$/
+const KEK_ID = /^(?!.*_file$)[a-z0-9][a-z0-9_-]{0,31}$/
 /** Controls, line separators and what changes the direction of text: the audit takes none of them. */
 export const UNFIT_FOR_AUDIT = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u
 

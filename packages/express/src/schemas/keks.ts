@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { count, fingerprint, kekId, reason, time, waitingFor, wholeNumber } from './fields.ts'
 
+const INSTANCE_ID = /^[\x21-\x7e]{1,36}$/
+
 const counts = z.object({
   level: z.enum(['strong', 'advisory']).meta({ description: 'With advisory a 0 is no proof.' }),
   as_of: time,
@@ -58,7 +60,7 @@ export const promoteKekBody = z
   .strictObject({
     reason: reason.optional(),
     skip_instances: z
-      .array(z.string().max(64))
+      .array(z.string().regex(INSTANCE_ID))
       .max(36)
       .optional()
       .meta({ description: 'Instances that are not waited for. Needs a reason.' }),

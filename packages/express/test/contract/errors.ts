@@ -95,6 +95,47 @@ export function errorsContract(host: Host): void {
       expect([status, json.code]).toEqual([400, 'INVALID_CURSOR'])
     })
 
+    it.each([
+      ['scan', 'GET', '/', undefined],
+      ['write', 'POST', '/', { name: 'new', value: 'v' }],
+      ['read', 'DELETE', '/gone', undefined],
+      ['readDocument', 'POST', '/rotate-all', {}],
+    ])(
+      'Rule 5: a store that fails in %s like a wrong argument is no fault of %s %s',
+      async (fails, method, target, json) => {
+        await using served = await serve(host)
+        const thrown = new TypeError(DRIVER_TEXT)
+        served.store.before = (called) => {
+          if (called === fails) throw thrown
+        }
+        const answer = await served.ask(target, { method, ...(json === undefined ? {} : { json }) })
+        expect([answer.status, answer.json.code]).toEqual([500, 'INTERNAL'])
+        expect(answer.text).not.toContain('hunter2')
+        expect(served.events).toMatchObject([{ type: 'request_failed', code: 'INTERNAL', error: thrown }])
+      },
+    )
+
+    it('Rule 5: what a declared source said is told without its words', async () => {
+      const store = testStore()
+      await seed(store)
+      await using served = await serve(host, { store, vault: { current: 'v2' } })
+      served.vault.sources.add({
+        name: 'orders',
+        count: async () => 1,
+        scan: async () => {
+          throw new StoreError('ERR_STORE_UNAVAILABLE', DRIVER_TEXT, { retryable: true })
+        },
+        rewrap: async () => [],
+      })
+      const { json: started } = await served.ask('/rotate-all', { method: 'POST' })
+      const status = await until(
+        () => served.ask(`/rotation-status/${started.op_id}`),
+        ({ json }) => json.last_error !== null,
+      )
+      const message = 'A declared source failed. The server logs say why.'
+      expect(status.json.last_error).toEqual({ code: 'ERR_SOURCE_FAILED', message })
+    })
+
     it('Rule 5: a rotation that has begun is 202, also when its first state cannot be read', async () => {
       await using served = await serve(host)
       let hasBegun = false

@@ -71,24 +71,31 @@ export function keksContract(host: Host): void {
       expect(done.status).toBe(200)
     })
 
-    it.each(['nope', 'V1', '..', 'a'.repeat(33), '%00'])('knows no KEK of the id %s', async (id) => {
-      await using served = await serve(host)
-      for (const verb of ['suspend', 'resume', 'retire']) {
-        // The web's URLs resolve two dots away: another path, and none of the API's.
-        if (id === '..' && !host.hasMiddleware) continue
-        const { status, json } = await post(served, `/keks/${id}/${verb}`)
-        expect([status, json.code]).toEqual([404, 'KEK_NOT_FOUND'])
-      }
-    })
-
-    it.each([{ force: true }, { reason: 'two\nlines' }, { reason: 7 }, { skip_instances: 'all' }])(
-      'takes no body of %j',
-      async (json) => {
-        await using served = await serve(host, { vault: { current: 'v1', ...BOTH } })
-        const answer = await post(served, '/keks/v2/promote', json)
-        expect([answer.status, answer.json.code]).toEqual([400, 'INVALID_BODY'])
+    it.each(['nope', 'V1', '..', 'a'.repeat(33), '%00', 'v1_file', '__proto__', 'constructor'])(
+      'knows no KEK of the id %s',
+      async (id) => {
+        await using served = await serve(host)
+        for (const verb of ['suspend', 'resume', 'retire']) {
+          // The web's URLs resolve two dots away: another path, and none of the API's.
+          if (id === '..' && !host.hasMiddleware) continue
+          const { status, json } = await post(served, `/keks/${id}/${verb}`)
+          expect([status, json.code]).toEqual([404, 'KEK_NOT_FOUND'])
+        }
       },
     )
+
+    it.each([
+      { force: true },
+      { reason: 'two\nlines' },
+      { reason: 7 },
+      { skip_instances: 'all' },
+      { skip_instances: ['two words'], reason: 'x' },
+      { skip_instances: ['x'.repeat(37)], reason: 'x' },
+    ])('takes no body of %j', async (json) => {
+      await using served = await serve(host, { vault: { current: 'v1', ...BOTH } })
+      const answer = await post(served, '/keks/v2/promote', json)
+      expect([answer.status, answer.json.code]).toEqual([400, 'INVALID_BODY'])
+    })
   })
 
   describe('POST /keks/:id/suspend, resume and retire', () => {
