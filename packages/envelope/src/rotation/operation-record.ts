@@ -104,8 +104,8 @@ export function operationOf(record: OperationRecord, shards: readonly LoggedShar
     totals,
     pass: record.pass,
     shards: {
-      total: record.shards?.length ?? 0,
-      done: shards.filter((shard) => isDone(record, shard.record)).length,
+      total: isActive(record) ? (record.shards?.length ?? 0) : 0,
+      done: isActive(record) ? shards.filter((shard) => isDone(record, shard.record)).length : 0,
       working: atWork.length,
     },
     expected,

@@ -110,7 +110,7 @@ export class ShardDesk {
       target,
       part: place.part,
       ...(signal === undefined ? {} : { signal }),
-      onSaved: (totals) => progress.save(operation, index, totals),
+      onSaved: (seen, totals) => progress.save(seen, index, totals),
     })
     return await this.#conclude(operation, await worker.carryOn())
   }

@@ -30,8 +30,8 @@ export interface ClaimedShard {
   readonly part: string | null
   /** Aborted when whoever gave the job wants it back. */
   readonly signal?: AbortSignal
-  /** Told after every save. */
-  readonly onSaved: (totals: RotationTotals) => void
+  /** Told after every save, with the operation as it was seen last. */
+  readonly onSaved: (operation: OperationRecord, totals: RotationTotals) => void
 }
 
 /**
@@ -64,12 +64,15 @@ export class ShardWorker {
   /** When the last batch was counted. */
   #countedMs: number
   #calledOff = false
+  /** As it was seen last; `null` when its shards have been divided anew, or another one has begun. */
+  #operation: OperationRecord | null
 
   constructor(surroundings: RotationSurroundings, patience: Patience, claimed: ClaimedShard) {
     const { operation, shard, target, part } = claimed
     this.#with = surroundings
     this.#patience = patience
     this.#claimed = claimed
+    this.#operation = operation
     this.#shard = shard.record
     this.#revision = shard.revision
     this.#countedMs = surroundings.runtime.monotonicMs()
@@ -171,8 +174,8 @@ export class ShardWorker {
     const { id, pass, round } = this.#claimed.operation
     const found = await this.#insist(() => this.#with.log.newest({}))
     const record = found?.record
-    const goesOn =
-      record?.id === id && record.status === 'running' && record.pass === pass && record.round === round
+    this.#operation = record?.id === id && record.round === round ? record : null
+    const goesOn = this.#operation?.status === 'running' && this.#operation.pass === pass
     this.#calledOff ||= !goesOn
   }
 
@@ -342,7 +345,7 @@ export class ShardWorker {
     if (revision === null) throw new TakenOver()
     this.#shard = record
     this.#revision = revision
-    onSaved(record.totals)
+    if (this.#operation !== null) onSaved(this.#operation, record.totals)
   }
 
   async #insist<T>(call: () => Promise<T>): Promise<T> {

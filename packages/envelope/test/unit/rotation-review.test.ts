@@ -8,6 +8,7 @@ import {
   type ShardJob,
   type ShardWork,
   type StoredDocument,
+  type VaultEvent,
 } from '@talos/envelope'
 import { interceptStore } from '@talos/envelope/testing'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -442,6 +443,33 @@ describe('what is told of an operation', () => {
     }
     const seen = (await watcher.rotations.get(id)) as RotationOperation
     expect(seen.totals.rewrapped).toBeGreaterThan(0)
+  })
+
+  test.each(['pause', 'cancel'] as const)('ends with what became of it after a %s', async (verb) => {
+    const domain = await seeded(100)
+    const heard: VaultEvent[] = []
+    const onEvent = (event: VaultEvent): number => heard.push(event)
+    const vault = kept(await domain.open(BOTH_WISH_V2, { onEvent }))
+    const other = kept(await domain.open(BOTH_WISH_V2))
+    const { id } = await vault.rotate({ ratePerSecond: 10 })
+    await domain.clock.advance(2_000)
+    const asked = await other.rotations[verb](id)
+    await domain.clock.advance(3_000)
+    const told = heard.filter((event) => event.type === 'rotation').at(-1)
+    const { totals } = (await other.rotations.get(id)) as RotationOperation
+    expect(told).toMatchObject({ status: asked.status, rewrapped: totals.rewrapped })
+  })
+
+  test('shows no parts of a cancelled one, which nobody works on', async () => {
+    const domain = await seeded(50, 10)
+    const vault = kept(await domain.open(BOTH_WISH_V2))
+    const { id } = await vault.rotate({ ratePerSecond: 10 })
+    await domain.clock.advance(1_000)
+    await vault.rotations.cancel(id)
+    await domain.clock.advance(1_000)
+    const { shards, totals } = (await vault.rotations.get(id)) as RotationOperation
+    expect(shards).toEqual({ total: 0, done: 0, working: 0 })
+    expect(totals.rewrapped).toBeGreaterThan(0)
   })
 
   test('counts what a retry expects on top of what was done before it', async () => {
