@@ -205,6 +205,7 @@ describe('the policy of the page', () => {
       ["import('https://elsewhere.example/x.js').catch(() => 0)", 'script-src-elem'],
       ["document.body.innerHTML = '<b>markup</b>'", 'require-trusted-types-for'],
       ["document.createElement('script').text = 'caught()'", 'require-trusted-types-for'],
+      ["trustedTypes.createPolicy('default', { createHTML: (text) => text })", 'trusted-types'],
       ["fetch('https://elsewhere.example/').catch(() => 0)", 'connect-src'],
       [
         "document.body.append(Object.assign(new Image(), { src: 'https://elsewhere.example/x.png' }))",
@@ -220,6 +221,21 @@ describe('the policy of the page', () => {
 })
 
 describe('the console is shown by itself', () => {
+  test('a page that has opened it holds nothing of it', async () => {
+    await using host = await openHost({ keks: ['v1'] })
+    const opening = '<!doctype html><title>Elsewhere</title>'
+    host.before = ({ url }) => (url === '/elsewhere' ? { status: 200, text: opening } : undefined)
+    await using watched = await openPage(browser, host)
+    const { page } = watched
+    await page.goto(`${host.origin}/elsewhere`)
+    const opened = page.context().waitForEvent('page')
+    await page.evaluate(`globalThis.opened = window.open(${JSON.stringify(host.url)})`)
+    const console = await opened
+    await console.getByRole('heading', { name: 'Sign in' }).waitFor()
+    expect(await console.evaluate('window.opener')).toBeNull()
+    await expect.poll(() => page.evaluate('opened.closed')).toBe(true)
+  })
+
   test('no other page can put it into a frame, of this origin or another', async () => {
     await using host = await openHost({ keks: ['v1'] })
     const framing = `<!doctype html><title>Elsewhere</title><iframe src="${host.url}"></iframe>`

@@ -16,7 +16,7 @@ export type ConsoleFiles = () => Promise<{
 /** Scripts, styles and requests of the page's own origin only, nothing inline, and no text that becomes markup. */
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; " +
-  "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+  "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 /** Makes the handler of `GET /console`. */
 export function readConsole(files: ConsoleFiles) {
@@ -52,5 +52,11 @@ export function readConsoleFile(files: ConsoleFiles) {
  * each time and never out of a cache that others can fill. A sign-in costs 34 KiB for it.
  */
 function answer({ type, bytes }: ConsoleFile): AdminResponse {
-  return { status: 200, headers: { 'Content-Type': type, 'Content-Security-Policy': POLICY }, file: bytes }
+  const headers = {
+    'Content-Type': type,
+    'Content-Security-Policy': POLICY,
+    // A page that opens this one in a window holds nothing of it.
+    'Cross-Origin-Opener-Policy': 'same-origin',
+  }
+  return { status: 200, headers, file: bytes }
 }

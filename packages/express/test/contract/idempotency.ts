@@ -101,6 +101,22 @@ export function idempotencyContract(host: Host): void {
       expect([first.status, other.status, other.json.op_id]).toEqual([202, 409, first.json.op_id])
     })
 
+    it('Rule 6: an answer is given again only to who may do what it tells of', async () => {
+      const store = testStore()
+      await seed(store)
+      const roles = new Set(['rotate'])
+      const auth = {
+        authenticate: () => ({ name: 'ann' }),
+        authorize: (_user: unknown, { role }: { readonly role: string }) => roles.has(role),
+      }
+      await using served = await serve(host, { store, vault: { current: 'v2' }, router: { auth } })
+      expect((await served.ask('/rotate-all', keyed('k', { json: SLOW }))).status).toBe(202)
+      roles.delete('rotate')
+      roles.add('read')
+      const later = await served.ask('/rotate-all', keyed('k', { json: SLOW }))
+      expect([later.status, later.json.required_role, later.json.op_id]).toEqual([403, 'rotate', undefined])
+    })
+
     it.runIf(host.atRoot)('Rule 6: while the first is carried out the second is told so', async () => {
       await using served = await servedWithOld(host)
       const { promise: held, resolve: letGo } = Promise.withResolvers<void>()

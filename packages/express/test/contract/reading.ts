@@ -94,7 +94,9 @@ export function readingContract(host: Host): void {
       expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=utf-8'])
       const policy = `${headers['content-security-policy']}`
       expect(policy).toContain("script-src 'self'")
+      expect(policy).toContain("trusted-types 'none'")
       expect(policy).not.toContain('unsafe')
+      expect(headers['cross-origin-opener-policy']).toBe('same-origin')
       for (const [, link = ''] of text.matchAll(/(?:src|href)="(console\/[^"]+)"/g)) {
         const asset = await ask(served.url, `/${link}`)
         expect([link, asset.status, asset.headers['x-content-type-options']]).toEqual([link, 200, 'nosniff'])

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { streamEvents } from '../../src/handlers/live.ts'
 import { LiveFeed } from '../../src/live-feed.ts'
 import { until } from '../support/served.ts'
 import { openTestVault, testStore } from '../support/test-vault.ts'
@@ -87,6 +88,17 @@ describe('the live feed', () => {
     expect(await leaving).toContain('retry: 2000')
     expect(await staying).toContain('event: keks')
     feed.close()
+  })
+
+  it('is told to ask what the route asks for', async () => {
+    await using vault = await openTestVault(testStore())
+    const feed = new LiveFeed(vault, 5, { heartbeatMs: 10 })
+    const asked: string[] = []
+    const mayDo = async (operation: string): Promise<boolean> => asked.push(operation) < 3
+    const answer = await streamEvents(feed)({ mayDo } as never)
+    if (!('stream' in answer)) throw new Error('the answer is no stream')
+    expect(await textOf(answer.stream, () => false)).toContain('retry: 2000')
+    expect(asked).toEqual(['streamEvents', 'streamEvents', 'streamEvents'])
   })
 
   it('asks the vault for nothing once nobody follows', async () => {
