@@ -166,7 +166,7 @@ export interface RotateResult {
   readonly id: string
   /** Whether this call began it; `false` when one was active already, whose id this is. */
   readonly started: boolean
-  /** Whom the promotion of its target waits for; empty when it goes on at once. */
+  /** Whom the promotion of its target waits for, at most 50 of them; empty when it goes on at once. */
   readonly waitingFor: readonly WaitingFor[]
 }
 

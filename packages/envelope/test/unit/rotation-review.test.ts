@@ -395,6 +395,49 @@ describe('a vault that closes', () => {
   })
 })
 
+describe('an instance that no promotion waits for', () => {
+  test.each(['observer', 'none'] as const)('takes part in a rotation all the same: %s', async (fleet) => {
+    const domain = await seeded(30)
+    await (await domain.open(BOTH_WISH_V2)).close()
+    const vault = kept(await domain.open(BOTH_WISH_V2, { fleet }))
+    const { id } = await vault.rotate()
+    expect(await finished(domain, vault, id)).toMatchObject({
+      status: 'completed',
+      totals: { rewrapped: 30 },
+    })
+  })
+})
+
+describe('commands at the same moment', () => {
+  test('begin one operation, whoever asks for it and whatever ends the one before', async () => {
+    const domain = await seeded(60, 10)
+    const vaults = await Promise.all([0, 1, 2].map(() => domain.open(BOTH_WISH_V2)))
+    vaults.forEach(kept)
+    const [first, second] = vaults as [SecretVault, SecretVault]
+    for (let round = 0; round < 5; round += 1) {
+      const before = await first.rotate({ ratePerSecond: 2 })
+      await domain.clock.advance(1_500)
+      const asked = [
+        second.rotations.cancel(before.id),
+        ...vaults.map((vault) => vault.rotate({ ratePerSecond: 2 })),
+      ]
+      await domain.clock.settle()
+      await Promise.all(asked)
+      const begun = (await first.rotations.list()).filter(({ status }) => status === 'running')
+      expect(begun.length).toBeLessThanOrEqual(1)
+      const started = await first.rotate({ ratePerSecond: 2 })
+      await domain.clock.advance(1_000)
+      await first.rotations.cancel(started.id)
+      await domain.clock.advance(1_000)
+    }
+    const { id } = await first.rotate()
+    expect((await finished(domain, first, id)).status).toBe('completed')
+    const operations = await first.rotations.list({ limit: 100 })
+    expect(operations.slice(1).every(({ status }) => status === 'cancelled')).toBe(true)
+    expect(operations.reduce((sum, { totals }) => sum + totals.rewrapped, 0)).toBe(60)
+  })
+})
+
 describe('instances that each lack a KEK which another one holds', () => {
   test('leave the work to each other visibly', async () => {
     const domain = testDomain()
