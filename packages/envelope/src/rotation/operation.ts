@@ -6,7 +6,8 @@ export type RotationStatus = 'running' | 'paused' | 'completed' | 'failed' | 'ca
 
 /**
  * Totals of an operation over all its passes. `scanned` is always the sum of the other five. A record that failed counts
- * once, by its last pass. What a batch did in the moment of a crash, before its outcome was saved, is not counted.
+ * once, by its last pass. What a batch did in the moment of a crash, or of a retry or the next `rotate` after an early end,
+ * before its outcome was saved, is not counted.
  */
 export interface RotationTotals {
   readonly scanned: number

@@ -1,8 +1,11 @@
 import { timestamp } from '../runtime.ts'
+import { STORE_LIMITS } from '../store/limits.ts'
+import { BatchSize } from './batch-size.ts'
 import { NO_TOTALS, type RotationError, withoutFailed } from './operation.ts'
 import { changeOperation } from './operation-changes.ts'
 import type { OperationProgress } from './operation-progress.ts'
-import { isDone, type OperationRecord, type ShardRecord } from './operation-record.ts'
+import { isDone, type OperationRecord, type ShardPlace, type ShardRecord } from './operation-record.ts'
+import { Pace } from './pace.ts'
 import { LongOutage, type Patience, Stopped } from './patience.ts'
 import type { RewrapTarget } from './rewrap-target.ts'
 import type { ShardJob, ShardOutcome } from './runner.ts'
@@ -27,6 +30,10 @@ export class ShardDesk {
   readonly #with: RotationSurroundings
   readonly #parts: DeskParts
   readonly #inHand = new Set<string>()
+  #batches: { readonly of: string; readonly sizes: Map<string | null, BatchSize> } = {
+    of: '',
+    sizes: new Map(),
+  }
   /** Until then an instance that holds more KEKs is given the first go. */
   #standBackUntilMs = 0
 
@@ -109,10 +116,21 @@ export class ShardDesk {
       shard: { index, record, revision, ageMs: 0 },
       target,
       part: place.part,
+      batch: this.#batchOf(operation, place),
       ...(signal === undefined ? {} : { signal }),
       onSaved: (seen, totals) => progress.save(seen, index, totals),
     })
     return await this.#conclude(operation, await worker.carryOn())
+  }
+
+  /** Shards of one place have one store: each begins with what the last one has learnt. */
+  #batchOf({ id, ratePerSecond }: OperationRecord, { source }: ShardPlace): BatchSize {
+    if (this.#batches.of !== id) this.#batches = { of: id, sizes: new Map() }
+    const { sizes } = this.#batches
+    const pace = new Pace(ratePerSecond ?? Number.POSITIVE_INFINITY)
+    const size = sizes.get(source) ?? new BatchSize(pace.batch(STORE_LIMITS.changes))
+    sizes.set(source, size)
+    return size
   }
 
   /** Goes on where the last worker of this pass was, or begins the pass. */

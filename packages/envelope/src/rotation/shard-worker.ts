@@ -4,9 +4,8 @@ import { currentKekId } from '../lifecycle/keyring-document.ts'
 import type { KeyringSnapshot } from '../lifecycle/keyring-state.ts'
 import { kekIdsInUse } from '../lifecycle/readiness.ts'
 import { timestamp } from '../runtime.ts'
-import { STORE_LIMITS } from '../store/limits.ts'
 import type { Outcome, Page } from '../store/secret-store.ts'
-import { BatchSize } from './batch-size.ts'
+import type { BatchSize } from './batch-size.ts'
 import { type RotationTotals, sumOfTotals } from './operation.ts'
 import type { LoggedShard, OperationRecord, ShardRecord } from './operation-record.ts'
 import { Pace } from './pace.ts'
@@ -28,6 +27,8 @@ export interface ClaimedShard {
   readonly shard: LoggedShard
   readonly target: RewrapTarget
   readonly part: string | null
+  /** What was learnt of the place by workers before. */
+  readonly batch: BatchSize
   /** Aborted when whoever gave the job wants it back. */
   readonly signal?: AbortSignal
   /** Told after every save, with the operation as it was seen last. */
@@ -50,6 +51,9 @@ export type ShardEnd =
 /** The most failures of one shard that are listed; all are counted. */
 const LISTED_FAILURES = 1_000
 
+/** A save costs the store about as much as ten records: not every batch is worth one. */
+const SAVE_EVERY_MS = 200
+
 /** Works on one claimed shard: page by page, progress saved after the outcomes of a batch and never before. */
 export class ShardWorker {
   readonly #with: RotationSurroundings
@@ -63,6 +67,7 @@ export class ShardWorker {
   #revision: number
   /** When the last batch was counted. */
   #countedMs: number
+  #savedMs: number
   #calledOff = false
   /** As it was seen last; `null` when its shards have been divided anew, or another one has begun. */
   #operation: OperationRecord | null
@@ -76,10 +81,11 @@ export class ShardWorker {
     this.#shard = shard.record
     this.#revision = shard.revision
     this.#countedMs = surroundings.runtime.monotonicMs()
+    this.#savedMs = this.#countedMs
     const { ratePerSecond } = operation
     // Shared among the shards, whoever works on them: together they never go faster.
     this.#pace = new Pace((ratePerSecond ?? Number.POSITIVE_INFINITY) / (operation.shards?.length ?? 1))
-    this.#batch = new BatchSize(this.#pace.batch(STORE_LIMITS.changes))
+    this.#batch = claimed.batch
     this.#reader = new PageReader(surroundings, patience, {
       target,
       part,
@@ -297,7 +303,11 @@ export class ShardWorker {
     }
     // A fenced page is read again: some of its records are still as they were.
     if (isFenced) return await this.#save(counted)
-    if (page.next !== null) return await this.#save({ ...counted, cursor: page.next })
+    if (page.next !== null) {
+      this.#shard = { ...counted, cursor: page.next }
+      if (nowMs - this.#savedMs >= SAVE_EVERY_MS) await this.#save(this.#shard)
+      return
+    }
     await this.#save({ ...counted, done: true, cursor: null, worker: null, perSecond: 0 })
   }
 
@@ -345,6 +355,7 @@ export class ShardWorker {
     if (revision === null) throw new TakenOver()
     this.#shard = record
     this.#revision = revision
+    this.#savedMs = this.#with.runtime.monotonicMs()
     if (this.#operation !== null) onSaved(this.#operation, record.totals)
   }
 
