@@ -202,4 +202,21 @@ describe('the runbook, by clicking', () => {
     expect((await host.vault().status()).keks.find(({ id }) => id === 'v1')?.state).toBe('decrypt-only')
     expect(watched.errors).toEqual([])
   })
+
+  test('nor is what was decided on a state that has given way to a newer one behind the question', async () => {
+    await using host = await openHost({ keks: ['v1', 'v2'] })
+    await host.vault().keks.promote('v2')
+    await using watched = await openPage(browser, host)
+    const { page } = watched
+    await signIn(page, host.url)
+    await page.getByText('Live', { exact: true }).waitFor()
+    await card(page, 'v1').getByRole('button', { name: 'Suspend v1' }).click()
+    await page.getByLabel('Type v1 to confirm').fill('v1')
+    await host.vault().keks.markCompromised('v1', { reason: 'found in a log' })
+    await card(page, 'v1').getByText('Compromised').waitFor()
+    await page.getByRole('dialog').getByRole('button', { name: 'Suspend' }).click()
+    await page.getByText('The keys were changed by somebody else meanwhile. Nothing was done.').waitFor()
+    expect((await host.vault().status()).keks.find(({ id }) => id === 'v1')?.state).toBe('decrypt-only')
+    expect(watched.errors).toEqual([])
+  })
 })

@@ -20,17 +20,19 @@ export interface KekDialogProps {
 }
 
 /**
- * Does what was confirmed, at the epoch that was shown.
+ * Does what was confirmed, at the epoch that was shown when the question came up.
  *
  * @returns What the server answered; `null` when the keys were at another epoch, which the page then shows.
  */
 export function useKekChange({ kek, status, onDone }: KekDialogProps) {
   const { client, announce } = useSession()
+  // What comes in behind the question is not what was asked about.
+  const [epochShown] = useState(status.epoch)
   return async (
     verb: 'promote' | 'suspend' | 'resume' | 'retire',
     body: Readonly<Record<string, unknown>>,
     said: string,
-    epoch = status.epoch,
+    epoch = epochShown,
   ): Promise<unknown> => {
     const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== ''))
     let answer: unknown
