@@ -5,7 +5,7 @@ import { Domain } from './domain.ts'
 import { fleetComparisons, fleetHeat } from './fleets.ts'
 import { Instance } from './instance.ts'
 import { LATENCY_FIGURES, latencyFigures } from './latency.ts'
-import { MEMORY_FIGURE, memoryFigures } from './memory.ts'
+import { MEMORY_FIGURES, memoryFigures } from './memory.ts'
 import { rateComparisons, rateHeat } from './rates.ts'
 
 /** What has to hold, by name of the ratio or figure. */
@@ -57,4 +57,4 @@ export function rotationComparisons(): readonly Comparison[] {
 }
 
 /** Names everything else that it finds out. */
-export const ROTATION_FIGURES: readonly string[] = [MEMORY_FIGURE, ...LATENCY_FIGURES]
+export const ROTATION_FIGURES: readonly string[] = [...MEMORY_FIGURES, ...LATENCY_FIGURES]
