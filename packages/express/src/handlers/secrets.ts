@@ -27,6 +27,8 @@ export function listSecrets(vault: SecretVault) {
     query,
   }: AdminRequest<unknown, z.infer<typeof secretListQuery>>): Promise<AdminResponse> => {
     const { limit = 100, cursor = '' } = query
+    // No cursor has one. PostgreSQL refuses it as text, which would pass for an outage.
+    if (cursor.includes('\0')) throw new Problem('INVALID_CURSOR')
     const list = () => vault.listPage({ limit, cursor: cursor || null })
     const page = await (cursor === '' ? list() : orRefuse('INVALID_CURSOR', list))
     const secrets = page.items.map(describeEntry)

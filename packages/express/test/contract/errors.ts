@@ -86,6 +86,14 @@ export function errorsContract(host: Host): void {
       expect(status.json.last_error).toEqual({ code: 'ERR_STORE_CONTRACT', message })
     })
 
+    it('Rule 5: a cursor that no database takes as text does not get to the store', async () => {
+      await using served = await serve(host)
+      const seen: string[] = []
+      served.store.before = (method) => void seen.push(method)
+      const { status, json } = await served.ask('/?cursor=a%00b')
+      expect([status, json.code, seen.includes('scan')]).toEqual([400, 'INVALID_CURSOR', false])
+    })
+
     it('Rule 5: a cursor that a store does not take is 400', async () => {
       await using served = await serve(host)
       served.store.before = (method) => {
