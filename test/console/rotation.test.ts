@@ -40,6 +40,28 @@ describe('the page of rotations', () => {
     expect(watched.errors).toEqual([])
   })
 
+  test('takes the numbers that the service takes, and no other', async () => {
+    await using host = await openHost({ keks: ['v1', 'v2'] })
+    await host.vault().put('openai/prod', 'value')
+    await host.vault().keks.promote('v2')
+    await using watched = await openPage(browser, host)
+    const { page } = watched
+    await signIn(page, host.url)
+    await go(page, 'Rotation')
+    const workers = page.getByLabel('Workers at once')
+    const dryRun = page.getByRole('button', { name: /^Dry run/ })
+    for (const wrong of ['9', '0', '1.5', 'x']) {
+      await workers.fill(wrong)
+      await page.getByText('A whole number from 1 to 8.').waitFor()
+      expect([wrong, await dryRun.getAttribute('title')]).toEqual([wrong, 'Correct the numbers first.'])
+    }
+    await workers.fill('8')
+    await dryRun.click()
+    await page.getByText('The dry run has begun.').waitFor()
+    expect((await host.vault().rotations.list())[0]?.concurrency).toBe(8)
+    expect(watched.errors).toEqual([])
+  })
+
   test('lists what is in quarantine with the check that failed and what to do, and tries it again', async () => {
     await using host = await openHost({ keks: ['v1', 'v2'] })
     await putMany(host.vault(), manyNames(60))

@@ -2,7 +2,7 @@ import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import type { RotateRequest } from '../../api/client.ts'
 import { ApiProblem } from '../../api/problem.ts'
-import type { KekStatus, Rotation } from '../../api/types.ts'
+import type { Kek, KekStatus, Rotation } from '../../api/types.ts'
 import { Button } from '../../design/button.tsx'
 import { Note, Problem } from '../../design/feedback.tsx'
 import { TextField } from '../../design/field.tsx'
@@ -10,7 +10,13 @@ import { useSession } from '../../session/session.ts'
 import { many } from '../../words/numbers.ts'
 import { hasLookedAtAll } from '../../words/rotations.ts'
 
-const MOST_WORKERS = 32
+/** As the API says it. */
+const MOST_WORKERS = 8
+
+/** Whether the service wants to hear that its operator knows; a retired one has nothing left under it. */
+function isLeaked({ compromised_at, state }: Kek): boolean {
+  return compromised_at !== null && state !== 'retired'
+}
 
 /** Reads a number that may be left out; `null` for none, `undefined` for a text that is no such number. */
 function readNumber(text: string, isRight: (number: number) => boolean): number | null | undefined {
@@ -39,7 +45,7 @@ export function StartCard({
 
   const target = status?.target_kek_id ?? null
   const stale = Object.values(status?.stale_counts ?? {}).reduce((sum, count) => sum + count, 0)
-  const leaked = status?.keks.filter(({ compromised_at }) => compromised_at !== null) ?? []
+  const leaked = status?.keks.filter(isLeaked) ?? []
   const rateLimit = readNumber(limit, (number) => number > 0)
   const concurrency = readNumber(
     workers,
