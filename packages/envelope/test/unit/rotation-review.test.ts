@@ -239,6 +239,36 @@ function stubborn(wrap: string, outcome: 'changed' | 'missing'): RotatableSource
   }
 }
 
+describe('a retry while a batch is still written', () => {
+  test('counts no record twice, and ends as any other', async () => {
+    const domain = await seeded(20, 10)
+    const codec = await createCodec({ keys: ONLY_V1 })
+    const envelope = await codec.wrap('note', { note: '1' })
+    const source = stubborn(envelope.slice(0, envelope.lastIndexOf(':')), 'missing')
+    source.rewrap = async () => []
+    const held = Promise.withResolvers<void>()
+    const store = interceptStore(domain.store, async ({ method, proceed }) => {
+      if (method === 'write') await held.promise
+      return await proceed()
+    })
+    const vault = kept(await domain.open(BOTH_WISH_V2, { store }))
+    vault.sources.add(source)
+    const { id } = await vault.rotate({ concurrency: 8 })
+    expect((await finished(domain, vault, id)).lastError?.code).toBe('ERR_SOURCE_CONTRACT')
+    source.rewrap = async (changes) => changes.map(() => 'missing')
+    source.scan = async () => ({ items: [], next: null })
+    await vault.rotations.retryFailed(id)
+    await domain.clock.settle()
+    held.resolve()
+    const { status, totals } = await finished(domain, vault, id)
+    const { scanned, ...parts } = totals
+    expect(status).toBe('completed')
+    expect(scanned).toBe(Object.values(parts).reduce((sum, part) => sum + part, 0))
+    expect(totals.rewrapped).toBeLessThanOrEqual(20)
+    expect(await domain.store.census()).toEqual(new Map([['v2', 20]]))
+  })
+})
+
 describe('passes', () => {
   test('end when a source shows envelopes that are under the target already', async () => {
     const domain = await seeded(5)
