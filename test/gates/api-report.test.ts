@@ -48,7 +48,7 @@ test('a change of the API is refused and shown until it is accepted', () => {
   } finally {
     remove()
   }
-}, 60_000)
+}, 120_000)
 
 test('declarations that were not built are asked for', () => {
   const { path, compare, remove } = workspace()
@@ -60,4 +60,4 @@ test('declarations that were not built are asked for', () => {
   } finally {
     remove()
   }
-}, 60_000)
+}, 120_000)

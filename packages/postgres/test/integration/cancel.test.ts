@@ -25,7 +25,10 @@ async function losing(
     client.once('data', (first) => {
       const isCancel = first.length === 16 && first.readInt32BE(4) === CANCEL_REQUEST
       if (isCancel) cancels += 1
-      if (isCancel && cancels <= lost) return client.destroy()
+      if (isCancel && cancels <= lost) {
+        client.destroy()
+        return
+      }
       const upstream = connect({ host, port: Number(port) })
       sockets.add(upstream)
       upstream.on('error', () => client.destroy())
