@@ -66,8 +66,8 @@ export interface AdminAuth<Principal, Native = IncomingMessage> {
    */
   authorize(principal: Principal, action: AdminAction): boolean | Promise<boolean>
   /**
-   * Names a principal: 1 to 256 characters that fit on one line. The audit trail shows the name, and an `Idempotency-Key`
-   * belongs to it.
+   * Names a principal: 1 to 256 characters that fit on one line, no two alike. The audit trail shows the name, and an
+   * `Idempotency-Key` belongs to it.
    *
    * @defaultValue the principal itself where it is a text, or else its `name` where that is one; without either the audit
    * names nobody and idempotency keys are refused
