@@ -268,16 +268,15 @@ export function authenticationContract(host: Host): void {
       expect((await ask(served.url, '/healthz')).status).toBe(200)
     })
 
-    it.runIf(host.hasMiddleware)(
-      'Rule 3: failures are counted for the address that the host trusts its proxy to tell',
-      async () => {
+    if (host.hasMiddleware) {
+      it('Rule 3: failures are counted for the address that the host trusts its proxy to tell', async () => {
         await using served = await serve(host, { host: { trustsProxy: true } })
         const from = (address: string) => ask(served.url, '/', { headers: { 'X-Forwarded-For': address } })
         for (let failure = 1; failure <= 20; failure++) await from('192.0.2.1')
         expect((await from('192.0.2.1')).status).toBe(429)
         expect((await from('192.0.2.2')).status).toBe(401)
-      },
-    )
+      })
+    }
 
     it('Rule 3: the short form of bearerAuth gives one token all roles', async () => {
       await using served = await serve(host, { router: { auth: bearerAuth({ token: TOKENS.read }) } })
