@@ -161,11 +161,11 @@ function finalError(error: ServerError, cause: Error): unknown {
   }
   if (code.startsWith('28'))
     return configuration(`the server refused the role of the pool (${message}); correct its user or password`)
-  if (code.startsWith('42')) {
-    // No time and no repetition makes a statement valid that the server has rejected as one.
+  if (code.startsWith('42') || code.startsWith('22')) {
+    // No time and no repetition makes a statement or a value valid that the server has rejected as one.
     return new StoreError(
       'ERR_STORE_CONTRACT',
-      `PostgreSQL rejected a statement of the store (SQLSTATE ${code}); nothing was written. Look for triggers and rules on its tables and functions of their names, or report it`,
+      `PostgreSQL rejected a statement of the store or a value in it (SQLSTATE ${code}); nothing was written. Look for triggers and rules on its tables and functions of their names, or report it`,
       { cause },
     )
   }

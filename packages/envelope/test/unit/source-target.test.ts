@@ -148,13 +148,13 @@ describe('a declared source that fails', () => {
       'an outage of this library',
       new StoreError('ERR_STORE_UNAVAILABLE', 'no connection', { retryable: true }),
       true,
-      'failed with ERR_STORE_UNAVAILABLE: no connection',
+      'failed with ERR_STORE_UNAVAILABLE.',
     ],
     [
       'an error of this library that no repetition mends',
       new StoreError('ERR_STORE_CONFIGURATION', 'no such table'),
       false,
-      'failed with ERR_STORE_CONFIGURATION: no such table',
+      'failed with ERR_STORE_CONFIGURATION.',
     ],
   ] as const)(
     'by %s is named, and nothing is shown of what it threw',

@@ -64,7 +64,8 @@ function explain(source: string, error: unknown): SourceError {
   if (isEnvelopeError(error)) {
     const { code, message, retryable } = error
     if (isSourceCode(code)) return new SourceError(code, message, { source, retryable, cause: error.cause })
-    const text = `The declared source "${source}" failed with ${code}: ${message}`
+    // Its text may quote a driver, and a certificate is kept and passed on: the error itself is the cause.
+    const text = `The declared source "${source}" failed with ${code}.`
     return new SourceError('ERR_SOURCE_FAILED', text, { source, retryable, cause: error })
   }
   // The text of an error that is not ours may hold anything.
