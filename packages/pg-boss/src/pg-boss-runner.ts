@@ -119,7 +119,9 @@ class PgBossRunner implements RotationRunner {
   async enqueue(jobs: readonly ShardJob[], options: CallOptions): Promise<void> {
     if (jobs.length === 0) return
     try {
-      await answered(this.#insert(jobs.map(waiting)), options)
+      // In one order everywhere: two instances that insert the same jobs in two would lock each other out.
+      const sorted = [...jobs].sort((a, b) => a.shard - b.shard)
+      await answered(this.#insert(sorted.map(waiting)), options)
     } catch (error) {
       // The queue may have been deleted: it is looked for again.
       this.#prepared = undefined
