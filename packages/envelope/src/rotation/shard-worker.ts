@@ -68,6 +68,7 @@ export class ShardWorker {
   /** When the last batch was counted. */
   #countedMs: number
   #savedMs: number
+  #isUnsaved = false
   #calledOff = false
   /** As it was seen last; `null` when its shards have been divided anew, or another one has begun. */
   #operation: OperationRecord | null
@@ -305,6 +306,7 @@ export class ShardWorker {
     if (isFenced) return await this.#save(counted)
     if (page.next !== null) {
       this.#shard = { ...counted, cursor: page.next }
+      this.#isUnsaved = true
       if (nowMs - this.#savedMs >= SAVE_EVERY_MS) await this.#save(this.#shard)
       return
     }
@@ -314,6 +316,8 @@ export class ShardWorker {
   /** Waits for the pace, saving the shard meanwhile, so that nobody takes a slow worker for a dead one. */
   async #rest(delayMs: number): Promise<void> {
     const longest = this.#with.leaseMs / 3
+    const isLong = this.#with.runtime.monotonicMs() + delayMs - this.#savedMs >= SAVE_EVERY_MS
+    if (this.#isUnsaved && delayMs > 0 && isLong) await this.#save(this.#shard)
     for (let leftMs = delayMs; ; leftMs -= longest) {
       await this.#patience.sleep(Math.max(0, Math.min(leftMs, longest)))
       if (leftMs <= longest || this.#isStopping()) return
@@ -355,6 +359,7 @@ export class ShardWorker {
     if (revision === null) throw new TakenOver()
     this.#shard = record
     this.#revision = revision
+    this.#isUnsaved = false
     this.#savedMs = this.#with.runtime.monotonicMs()
     if (this.#operation !== null) onSaved(this.#operation, record.totals)
   }

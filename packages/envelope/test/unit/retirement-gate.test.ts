@@ -143,7 +143,7 @@ describe('the evidence of a certificate', () => {
   test('says which declared source could not be counted, with a code and never with what it threw', async () => {
     const thrown: readonly (readonly [unknown, RegExp])[] = [
       [new Error('password=hunter2'), /"sessions" threw an error of its own\. Mend/],
-      [Object.assign(new Error('hunter2'), { code: 'ECONNREFUSED' }), /with the code ECONNREFUSED\. Mend/],
+      [Object.assign(new Error('hunter2'), { code: 'ECONNREFUSED' }), /own \(code ECONNREFUSED\)\. Mend/],
       [Object.assign(new Error('hunter2'), { code: 'hunter2 is no code' }), /of its own\. Mend/],
       ['hunter2', /of its own\. Mend/],
       [unavailable(), /failed with ERR_STORE_UNAVAILABLE\./],

@@ -142,7 +142,7 @@ describe('a declared source that fails', () => {
       'an error with a code',
       Object.assign(new Error(SECRET), { code: '57P01' }),
       true,
-      'with the code 57P01.',
+      'of its own (code 57P01).',
     ],
     [
       'an outage of this library',

@@ -173,7 +173,7 @@ test('a rotation pauses, and says with which SQLSTATE, when the table refuses an
     await vault.rotations.resume(id)
   }
   expect(paused).toMatchObject({ pausedBy: 'outage', lastError: { code: 'ERR_SOURCE_FAILED' } })
-  expect(paused?.lastError?.message).toMatch(/"orders" .*SQLSTATE OC001/)
+  expect(paused?.lastError?.message).toMatch(/"orders" .*\(code OC001\)/)
   expect(paused?.lastError?.message).not.toContain('is closed')
   expect(ended).toMatchObject({ status: 'completed', totals: { rewrapped: 31, failed: 0 } })
 })

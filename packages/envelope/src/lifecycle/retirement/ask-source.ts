@@ -65,14 +65,17 @@ function explain(source: string, error: unknown): SourceError {
     const { code, message, retryable } = error
     if (isSourceCode(code)) return new SourceError(code, message, { source, retryable, cause: error.cause })
     // Its text may quote a driver, and a certificate is kept and passed on: the error itself is the cause.
-    const text = `The declared source "${source}" failed with ${code}.`
+    const text = `The declared source "${source}" failed with ${code}${saidCode(error.cause)}.`
     return new SourceError('ERR_SOURCE_FAILED', text, { source, retryable, cause: error })
   }
   // The text of an error that is not ours may hold anything.
-  const { code } = (error ?? {}) as { readonly code?: unknown }
-  const said = typeof code === 'string' && PLAIN_CODE.test(code) ? ` with the code ${code}` : ''
-  const text = `The declared source "${source}" threw an error of its own${said}.`
+  const text = `The declared source "${source}" threw an error of its own${saidCode(error)}.`
   return new SourceError('ERR_SOURCE_FAILED', text, { source, retryable: true, cause: error })
+}
+
+function saidCode(error: unknown): string {
+  const { code } = (error ?? {}) as { readonly code?: unknown }
+  return typeof code === 'string' && PLAIN_CODE.test(code) ? ` (code ${code})` : ''
 }
 
 function isSourceCode(code: ErrorCode): code is SourceErrorCode {
