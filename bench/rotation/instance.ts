@@ -19,9 +19,10 @@ export class Instance {
   readonly #answers: PromiseWithResolvers<unknown>[] = []
   #ended = noticed(Promise.withResolvers<Ended>())
 
-  constructor() {
+  /** @param options - Of Node, beside those that it needs. */
+  constructor(options: readonly string[] = []) {
     this.#child = fork(PROGRAM, {
-      execArgv: ['--conditions=@talos/source'],
+      execArgv: ['--conditions=@talos/source', ...options],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
     this.#child.on('message', (said: Said) => this.#hear(said))

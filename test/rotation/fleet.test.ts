@@ -15,8 +15,12 @@ const HOT = 50
 const UPDATES_PER_SECOND = 500
 const PROCESSES = 4
 const KILL_EVERY_MS = 2_000
-/** As a slow store would answer: with pages of a thousand there is hardly time to kill anybody. */
-const PAGE_SIZE = 200
+/**
+ * As a slow store would answer: with pages of a thousand at once there is hardly time to kill anybody, and four processes that
+ * do nothing but compute leave a writer on the same two cores no time for 500 updates a second.
+ */
+const PAGE_SIZE = 100
+const DELAY_MS = 30
 const SAMPLE_EVERY = 100
 /** Looks on and works on nothing. */
 const NOBODY: RotationRunner = {
@@ -49,7 +53,14 @@ test('four processes rotate 200,000 secrets, one killed every two seconds, besid
   onTestFinished(() => rotators.close())
   const join = async (): Promise<Rotator> => {
     const rotator = await rotators.take()
-    rotator.give({ ...settings, act: 'work', operationId: null, ratePerSecond: null, death: null })
+    rotator.give({
+      ...settings,
+      delayMs: DELAY_MS,
+      act: 'work',
+      operationId: null,
+      ratePerSecond: null,
+      death: null,
+    })
     return rotator
   }
   const watcher = await openInstance(store, ['v1', 'v2'], { fleet: 'observer', runner: NOBODY })

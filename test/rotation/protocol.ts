@@ -13,6 +13,8 @@ export interface InstanceSettings extends Division {
   readonly keks: Readonly<Record<string, string>>
   readonly currentKekId: string
   readonly leaseMs: number
+  /** Milliseconds that every store call takes longer, as over a network. */
+  readonly delayMs?: number
 }
 
 /** What a process of `rotator-process.ts` is to do, as one line of JSON. */

@@ -36,7 +36,7 @@ function die(): never {
 }
 
 async function run(task: Task): Promise<void> {
-  const { address, keks, currentKekId, leaseMs, act, operationId, death } = task
+  const { address, keks, currentKekId, leaseMs, delayMs, act, operationId, death } = task
   const opened = await openAddress(address)
   const secondWrite = Promise.withResolvers<void>()
   let counting = false
@@ -46,6 +46,7 @@ async function run(task: Task): Promise<void> {
     if (counting) calls += 1
     const isLast = counting && death !== null && calls === death.call
     if (isLast && death.when === 'before') die()
+    if (delayMs !== undefined) await pause(delayMs)
     const answer = await proceed()
     if (isLast) die()
     if (method === 'write') writes += 1

@@ -3,6 +3,7 @@ import type { Deadline } from './deadline.ts'
 import { isReplica } from './failures.ts'
 import type { Names } from './names.ts'
 import type { Row, Session, Statement } from './session.ts'
+import { textArray } from './text-array.ts'
 
 /** The most changes and sealed bytes of one statement, which the server and the driver hold in memory several times. */
 const MOST_BYTES = 8_388_608
@@ -10,7 +11,7 @@ const MOST_BYTES = 8_388_608
 /** Blocks of the table that are looked into for the borders of shards: at 8 KiB, 16 MiB. */
 const SAMPLED_BLOCKS = 2_000
 /** A shard with fewer records is not worth its lease. */
-const RECORDS_PER_SHARD = 2_000
+const RECORDS_PER_SHARD = 10_000
 
 const KINDS = { create: 'c', replace: 'r', rewrap: 'w', delete: 'd' } as const
 const OUTCOMES: Readonly<Record<string, Outcome>> = {
@@ -135,10 +136,10 @@ export class SecretTable {
     const values = [
       guard,
       changes.map(({ kind }) => KINDS[kind]).join(''),
-      changes.map((change) => (change.kind === 'delete' ? change.name : change.secret.name)),
-      changes.map((change) => (change.kind === 'create' ? null : change.expectedWrap)),
-      changes.map((change) => (change.kind === 'delete' ? null : change.secret.wrap)),
-      changes.map((change) => (change.kind === 'delete' ? null : change.secret.meta)),
+      textArray(changes.map((change) => (change.kind === 'delete' ? change.name : change.secret.name))),
+      textArray(changes.map((change) => (change.kind === 'create' ? null : change.expectedWrap))),
+      textArray(changes.map((change) => (change.kind === 'delete' ? null : change.secret.wrap))),
+      textArray(changes.map((change) => (change.kind === 'delete' ? null : change.secret.meta))),
       carries ? changes.map(sealedOf) : [],
     ]
     const [row] = await session.run(this.#apply, values, deadline)

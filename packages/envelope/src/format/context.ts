@@ -52,7 +52,7 @@ export function encodeContext(pairs: Readonly<Record<string, string>>): EncodedC
   }
   const texts: string[] = []
   let total = 0
-  if (!isSorted(keys)) keys.sort(compareUtf8)
+  sortUtf8(keys)
   for (const key of keys) {
     // Read once: a getter could give something else the second time.
     const value: unknown = pairs[key]
@@ -101,8 +101,14 @@ function isShortAscii(text: string): boolean {
   return true
 }
 
-function isSorted(keys: readonly string[]): boolean {
-  return keys.every((key, index) => index === 0 || compareUtf8(keys[index - 1] as string, key) < 0)
+/** By insertion: the keys are few, and `sort()` takes memory for every context. */
+function sortUtf8(keys: string[]): void {
+  for (let sorted = 1; sorted < keys.length; sorted++) {
+    const key = keys[sorted] as string
+    let at = sorted
+    for (; at > 0 && compareUtf8(keys[at - 1] as string, key) > 0; at--) keys[at] = keys[at - 1] as string
+    keys[at] = key
+  }
 }
 
 /**

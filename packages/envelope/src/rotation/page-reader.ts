@@ -26,16 +26,38 @@ interface Reading {
   readonly target: RewrapTarget
   /** The shard of the store; `null` for everything. */
   readonly part: string | null
-  /** Whether the next page is asked for before its turn. */
+  /** Whether pages are asked for before their turn. */
   readonly readsAhead: boolean
 }
 
-/** Reads what is stale page by page; with no limit on the rate, the next page comes and is planned while one is written. */
+/** How a page is read and planned. */
+interface Basis {
+  /** The most items of it. */
+  readonly limit: number
+  readonly snapshot: KeyringSnapshot
+  readonly kek: Kek
+}
+
+/** A page that was asked for before its turn. */
+interface PageAhead {
+  readonly cursor: string
+  readonly read: Promise<Page<RewrapItem>>
+  readonly ready: Promise<ReadPage>
+}
+
+/** While one page is written, the next one is planned and the one behind it is read. */
+const MOST_AHEAD = 2
+/** Nobody writes anything while the first page is read and planned, so it is a short one; those behind it double. */
+const FIRST_ITEMS = 250
+
+/** Reads what is stale page by page; with no limit on the rate, pages come and are planned before their turn. */
 export class PageReader {
   readonly #with: RotationSurroundings
   readonly #patience: Patience
   readonly #reading: Reading
-  #ahead: { readonly cursor: string; readonly page: Promise<ReadPage> } | null = null
+  /** Consecutive pages, the next one first. */
+  #ahead: PageAhead[] = []
+  #mostItems = FIRST_ITEMS
 
   constructor(surroundings: RotationSurroundings, patience: Patience, reading: Reading) {
     this.#with = surroundings
@@ -49,36 +71,65 @@ export class PageReader {
    * @param limit - The most items of a page that is asked for now.
    */
   async next(cursor: string | null, limit: number, snapshot: KeyringSnapshot, kek: Kek): Promise<ReadPage> {
-    const { target, part, readsAhead } = this.#reading
-    const read = (from: string | null): Promise<Page<RewrapItem>> =>
-      target.scan({ shard: part, cursor: from, limit, exceptKekId: kek.id }, {})
-    const ahead = this.#ahead?.cursor === cursor ? this.#ahead.page : null
-    this.#ahead = null
-    const found = ahead === null ? null : await ahead.catch(() => null)
-    const answer = found ?? { page: await read(cursor), planned: null }
-    const { next } = answer.page
-    if (readsAhead && next !== null) {
-      const page = read(next).then(async (page) => ({
-        page,
-        planned: await this.#planAhead(page, snapshot, kek),
-      }))
-      this.#ahead = { cursor: next, page }
-      // A page that fails ahead of time is asked for again when its turn comes.
-      page.catch(() => null)
-    }
+    const basis = { limit, snapshot, kek }
+    const expected = await this.#takeAhead(cursor)
+    if (expected === null) this.#mostItems = FIRST_ITEMS
+    const answer = expected ?? { page: await this.#read(cursor, basis), planned: null }
+    const last = this.#ahead.at(-1)
+    if (last === undefined) this.#askAhead(answer.page.next, basis)
+    else this.#goOnBehind(last, basis)
     return answer
   }
 
-  /** Waits for a page that was asked for ahead and is not wanted any more. */
+  /** Waits for pages that were asked for ahead and are not wanted any more. */
   async settle(): Promise<void> {
-    await this.#ahead?.page.catch(() => null)
+    const unwanted = this.#ahead
+    this.#ahead = []
+    await Promise.allSettled(unwanted.map(({ ready }) => ready))
+  }
+
+  /** A page that failed ahead of time is asked for again when its turn comes, and so is what was to follow it. */
+  async #takeAhead(cursor: string | null): Promise<ReadPage | null> {
+    const [first] = this.#ahead
+    const page = first?.cursor === cursor ? await first.ready.catch(() => null) : null
+    if (page === null) await this.settle()
+    else this.#ahead.shift()
+    return page
+  }
+
+  #askAhead(cursor: string | null, basis: Basis): void {
+    if (cursor === null || !this.#reading.readsAhead) return
+    const before = this.#ahead.at(-1)
+    const read = this.#read(cursor, basis)
+    const ready = Promise.all([read, before?.ready]).then(async ([page]) => ({
+      page,
+      planned: await this.#planAhead(page, basis),
+    }))
+    ready.catch(() => null)
+    const asked = { cursor, read, ready }
+    this.#ahead.push(asked)
+    this.#goOnBehind(asked, basis)
+  }
+
+  /** Asks for the page behind another one as soon as that one tells where it begins. */
+  #goOnBehind(page: PageAhead, basis: Basis): void {
+    const goOn = ({ next }: Page<RewrapItem>): void => {
+      if (this.#ahead.at(-1) === page && this.#ahead.length < MOST_AHEAD) this.#askAhead(next, basis)
+    }
+    page.read.then(goOn, () => null)
+  }
+
+  #read(cursor: string | null, basis: Basis): Promise<Page<RewrapItem>> {
+    const { target, part } = this.#reading
+    const limit = Math.min(basis.limit, this.#mostItems)
+    this.#mostItems *= 2
+    return target.scan({ shard: part, cursor, limit, exceptKekId: basis.kek.id }, {})
   }
 
   /** Plans a page where that asks nobody: a key provider is asked for a page in its turn only. */
   async #planAhead(
     page: Page<RewrapItem>,
-    { document, revision }: KeyringSnapshot,
-    kek: Kek,
+    { snapshot: { document, revision }, kek }: Basis,
   ): Promise<PlannedPage | null> {
     const isLocal = (kekId: string | null): boolean => {
       const held = kekId === null ? null : this.#with.resolve(kekId)

@@ -46,7 +46,7 @@ interface SortedPage {
 }
 
 /** Items between two turns of the event loop: about a millisecond of work. */
-const SLICE = 200
+const SLICE = 100
 
 /**
  * Re-wraps the DEKs of one page, in memory. A record that cannot be re-wrapped is a failure of its own only.
@@ -58,7 +58,7 @@ export async function planBatch(items: readonly RewrapItem[], basis: BatchBasis)
   const page = sortOut(items, basis)
   const pending = page.candidates.filter(({ name }) => !basis.known.has(name))
   for (let start = 0; start < pending.length; start += SLICE) {
-    if (start > 0) await basis.turn()
+    await basis.turn()
     const slice = pending.slice(start, start + SLICE)
     remember(
       basis.known,

@@ -37,7 +37,10 @@ export function checkNames(names: readonly string[]): void {
   if (names.length > STORE_LIMITS.names) {
     throw new TypeError(`at most ${STORE_LIMITS.names} names a call, got ${names.length}`)
   }
-  for (const [index, name] of names.entries()) checkName(name, `names[${index}]`)
+  for (let index = 0; index < names.length; index++) {
+    const fault = faultOfName(names[index] as string)
+    if (fault !== null) throw new TypeError(`names[${index}]${fault}`)
+  }
 }
 
 /**
@@ -52,27 +55,13 @@ export function checkChanges(changes: readonly Change[], maxSealedBytes: number)
     throw new TypeError(`at most ${STORE_LIMITS.changes} changes a call, got ${changes.length}`)
   }
   const names = new Set<string>()
-  for (const [index, change] of changes.entries()) {
-    const where = `changes[${index}]`
+  for (let index = 0; index < changes.length; index++) {
+    const change = changes[index] as Change
+    const fault = faultOfChange(change, maxSealedBytes)
+    if (fault !== null) throw new TypeError(`changes[${index}]${fault}`)
     const name = change.kind === 'delete' ? change.name : change.secret.name
-    checkName(name, where)
-    if (names.has(name)) throw new TypeError(`${where}: its name occurs twice in one call`)
+    if (names.has(name)) throw new TypeError(`changes[${index}]: its name occurs twice in one call`)
     names.add(name)
-    if (change.kind !== 'create') checkWrap(change.expectedWrap, `${where}.expectedWrap`)
-    if (change.kind === 'delete') continue
-    checkWrap(change.secret.wrap, `${where}.secret.wrap`)
-    if (Buffer.byteLength(change.secret.meta) > STORE_LIMITS.metaBytes) {
-      throw new TypeError(`${where}.secret.meta: longer than ${STORE_LIMITS.metaBytes} bytes`)
-    }
-    if (change.kind === 'rewrap') continue
-    const { sealed } = change.secret
-    if (!(sealed instanceof Uint8Array)) throw new TypeError(`${where}.secret.sealed: needs a Uint8Array`)
-    const { length } = sealed
-    if (length < STORE_LIMITS.minSealedBytes || length > maxSealedBytes) {
-      throw new TypeError(
-        `${where}.secret.sealed: ${length} bytes, needs ${STORE_LIMITS.minSealedBytes} to ${maxSealedBytes}`,
-      )
-    }
   }
 }
 
@@ -138,19 +127,37 @@ export function checkShard(shard: string): void {
   }
 }
 
-function checkName(name: string, where: string): void {
-  const bytes = Buffer.byteLength(name)
-  if (bytes < 1 || bytes > STORE_LIMITS.nameBytes || name.includes('\0') || !name.isWellFormed()) {
-    throw new TypeError(
-      `${where}: a name is 1 to ${STORE_LIMITS.nameBytes} bytes of well-formed UTF-8 without U+0000`,
-    )
+/** What is wrong with a change: the end of a sentence that begins with its position. Batches are large, faults are rare. */
+function faultOfChange(change: Change, maxSealedBytes: number): string | null {
+  if (change.kind === 'delete')
+    return faultOfName(change.name) ?? faultOfWrap(change.expectedWrap, 'expectedWrap')
+  const { name, wrap, meta } = change.secret
+  const fault =
+    faultOfName(name) ??
+    (change.kind === 'create' ? null : faultOfWrap(change.expectedWrap, 'expectedWrap')) ??
+    faultOfWrap(wrap, 'secret.wrap')
+  if (fault !== null) return fault
+  if (Buffer.byteLength(meta) > STORE_LIMITS.metaBytes) {
+    return `.secret.meta: longer than ${STORE_LIMITS.metaBytes} bytes`
   }
+  return change.kind === 'rewrap' ? null : faultOfSealed(change.secret.sealed, maxSealedBytes)
 }
 
-function checkWrap(wrap: string, where: string): void {
-  if (wrap.length > STORE_LIMITS.wrapCharacters || !VISIBLE_ASCII.test(wrap)) {
-    throw new TypeError(
-      `${where}: a wrap text is 1 to ${STORE_LIMITS.wrapCharacters} visible ASCII characters`,
-    )
-  }
+function faultOfSealed(sealed: Uint8Array, maxSealedBytes: number): string | null {
+  if (!(sealed instanceof Uint8Array)) return '.secret.sealed: needs a Uint8Array'
+  const { length } = sealed
+  if (length >= STORE_LIMITS.minSealedBytes && length <= maxSealedBytes) return null
+  return `.secret.sealed: ${length} bytes, needs ${STORE_LIMITS.minSealedBytes} to ${maxSealedBytes}`
+}
+
+function faultOfName(name: string): string | null {
+  const bytes = Buffer.byteLength(name)
+  if (bytes >= 1 && bytes <= STORE_LIMITS.nameBytes && !name.includes('\0') && name.isWellFormed())
+    return null
+  return `: a name is 1 to ${STORE_LIMITS.nameBytes} bytes of well-formed UTF-8 without U+0000`
+}
+
+function faultOfWrap(wrap: string, of: 'expectedWrap' | 'secret.wrap'): string | null {
+  if (wrap.length <= STORE_LIMITS.wrapCharacters && VISIBLE_ASCII.test(wrap)) return null
+  return `.${of}: a wrap text is 1 to ${STORE_LIMITS.wrapCharacters} visible ASCII characters`
 }
