@@ -118,6 +118,7 @@ export { openVault } from './vault/open-vault.ts'
 export type { Secret } from './vault/secret.ts'
 export type {
   AuditEventsOptions,
+  AuditNotes,
   CallerContext,
   DeleteOptions,
   DeleteResult,

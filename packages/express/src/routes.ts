@@ -161,6 +161,7 @@ export function adminRoutes(surroundings: RouteSurroundings): readonly Route[] {
         'KEYRING_STATE_LOST',
         'KEK_UNAVAILABLE',
         'KEY_PROVIDER_UNAVAILABLE',
+        'AUDIT_UNAVAILABLE',
       ],
       handle: putSecret(vault),
     }),
@@ -172,7 +173,7 @@ export function adminRoutes(surroundings: RouteSurroundings): readonly Route[] {
       summary: 'Deletes the secret that the query names.',
       query: deleteSecretQuery,
       answers: [{ status: 200, description: 'Deleted.', schema: ['SecretDeleted', secretDeleted] }],
-      problems: [...STORE, 'INVALID_NAME', 'SECRET_NOT_FOUND', 'SECRET_CHANGED'],
+      problems: [...STORE, 'INVALID_NAME', 'SECRET_NOT_FOUND', 'SECRET_CHANGED', 'AUDIT_UNAVAILABLE'],
       handle: deleteSecretByQuery(vault),
     }),
     route({
@@ -353,7 +354,7 @@ export function adminRoutes(surroundings: RouteSurroundings): readonly Route[] {
       role: 'write',
       summary: 'Deletes a secret.',
       answers: [{ status: 200, description: 'Deleted.', schema: ['SecretDeleted', secretDeleted] }],
-      problems: [...STORE, 'INVALID_NAME', 'SECRET_NOT_FOUND', 'SECRET_CHANGED'],
+      problems: [...STORE, 'INVALID_NAME', 'SECRET_NOT_FOUND', 'SECRET_CHANGED', 'AUDIT_UNAVAILABLE'],
       handle: deleteSecretByPath(vault),
     }),
   ]

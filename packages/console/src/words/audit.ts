@@ -18,6 +18,8 @@ const TITLES: Readonly<Record<string, (kekId: string, details: Details) => strin
   cancel_rotation: (id) => `Rotation to ${id} cancelled`,
   retry_rotation: (id) => `Quarantine of the rotation to ${id} tried again`,
   reload: () => 'Key source loaded again',
+  put_secret: (_, { name }) => `Secret ${name} stored`,
+  delete_secret: (_, { name }) => `Secret ${name} deleted`,
 }
 
 export function titleOf({ action, kek_id, details }: AuditEvent): string {

@@ -59,5 +59,6 @@ function checkDisturbed(rate: number): void {
     'clientState',
   ] as const
 
-  test.for(conformanceChecks(open, { without }))('$name', { timeout: 300_000 }, ({ run }) => run())
+  // They wait most of the time: for pauses between repeated calls.
+  test.concurrent.for(conformanceChecks(open, { without }))('$name', { timeout: 300_000 }, ({ run }) => run())
 }

@@ -21,6 +21,8 @@ export type AuditAction =
   | 'cancel_rotation'
   | 'retry_rotation'
   | 'reload'
+  | 'put_secret'
+  | 'delete_secret'
 
 /** Facts beside the fixed fields: at most 16, ids, counts and codes. Texts have at most 128 characters. */
 export type AuditDetails = Readonly<Record<string, string | number | boolean | null>>

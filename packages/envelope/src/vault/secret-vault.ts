@@ -14,8 +14,23 @@ import type { VaultSources } from './vault-sources.ts'
 /** The caller's pairs of the encryption context: at most 14, and neither `namespace` nor `name`. */
 export type CallerContext = Readonly<Record<string, string>>
 
+/** What the audit trail is told of a change. */
+export interface AuditNotes {
+  /** Why: one line of at most 1,024 characters. @defaultValue none */
+  readonly reason?: string
+  /** Who asked: at most 256 characters. @defaultValue none */
+  readonly actor?: string
+}
+
 /** Options of `put`. */
 export interface PutOptions extends CallOptions {
+  /**
+   * Records the change in the audit trail, with the name of the secret. Nothing is written unless its intent is kept; that takes
+   * two more writes to the sink. For changes that people ask for.
+   *
+   * @defaultValue absent: it is not recorded
+   */
+  readonly audit?: AuditNotes
   /**
    * The version the caller believes the secret to have; `null` for a secret that must not exist yet. A name that was deleted
    * and written again counts from 1 again.
@@ -64,6 +79,8 @@ export interface GetOptions extends CallOptions {
 
 /** Options of `delete`. */
 export interface DeleteOptions extends CallOptions {
+  /** As of `put`. @defaultValue absent: it is not recorded */
+  readonly audit?: AuditNotes
   /** The version the caller believes the secret to have. @defaultValue absent: whatever is there is deleted */
   readonly expectedVersion?: number
 }
@@ -255,7 +272,8 @@ export interface SecretVault extends AsyncDisposable {
    * @throws FormatError `ERR_VALUE_TOO_LARGE`, `ERR_CONTEXT_TOO_LARGE`; nothing was written.
    * @throws KeyError `ERR_KEK_NOT_LOADED`, `ERR_KEK_MISMATCH`, `ERR_KEK_NOT_ALLOWED` when this instance may not wrap under
    * the current KEK.
-   * @throws LifecycleError `ERR_KEYRING_STATE_LOST`; `ERR_CONTEXT_CHANGED` for a secret that exists with other pairs.
+   * @throws LifecycleError `ERR_KEYRING_STATE_LOST`; `ERR_CONTEXT_CHANGED` for a secret that exists with other pairs;
+   * `ERR_AUDIT_UNAVAILABLE` with `audit`.
    * @throws StoreError `ERR_STORE_UNAVAILABLE` (not written), `ERR_STORE_OUTCOME_UNKNOWN` (repeat or re-read).
    */
   put(name: string, value: string | Uint8Array, options?: PutOptions): Promise<PutResult>

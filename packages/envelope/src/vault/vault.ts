@@ -25,6 +25,7 @@ import { sourceTarget } from '../rotation/source-target.ts'
 import { type Runtime, uuidV7 } from '../runtime.ts'
 import type { CallOptions, Page, SecretStore } from '../store/secret-store.ts'
 import { checkEpoch } from './arguments.ts'
+import { auditedWrite } from './audited-write.ts'
 import { bindKeks, type RunCall } from './bind-keks.ts'
 import { bindRotations } from './bind-rotations.ts'
 import {
@@ -183,7 +184,7 @@ export class Vault implements SecretVault {
   }
 
   put(name: string, value: string | Uint8Array, options: PutOptions = {}): Promise<PutResult> {
-    return this.#told('put', toldOutcome, () => this.#records.put(name, value, options))
+    return this.#told('put', toldOutcome, () => this.#put(this.#records, name, value, options))
   }
 
   import(envelope: string, options: ImportOptions): Promise<PutResult> {
@@ -214,7 +215,7 @@ export class Vault implements SecretVault {
   }
 
   delete(name: string, options: DeleteOptions = {}): Promise<DeleteResult> {
-    return this.#told('delete', toldOutcome, () => this.#records.delete(name, options))
+    return this.#told('delete', toldOutcome, () => this.#delete(this.#records, name, options))
   }
 
   within(store: SecretStore): VaultView {
@@ -222,12 +223,25 @@ export class Vault implements SecretVault {
     const records = new Records({ ...this.#parts, store, state: this.#state, keys: this.#keys })
     return {
       put: (name, value, options = {}) =>
-        this.#told('put', toldOutcome, () => records.put(name, value, options)),
+        this.#told('put', toldOutcome, () => this.#put(records, name, value, options)),
       get: (name, options = {}) => this.#told('get', toldFound, () => records.get(name, options)),
       getMany: (names, options = {}) =>
         this.#told('getMany', toldAllFound, () => records.getMany(names, options)),
-      delete: (name, options = {}) => this.#told('delete', toldOutcome, () => records.delete(name, options)),
+      delete: (name, options = {}) =>
+        this.#told('delete', toldOutcome, () => this.#delete(records, name, options)),
     }
+  }
+
+  #put(records: Records, name: string, value: string | Uint8Array, options: PutOptions): Promise<PutResult> {
+    const { audit, ...own } = options
+    const change = { action: 'put_secret', name, audit } as const
+    return auditedWrite(this.#trail, change, own, () => records.put(name, value, own))
+  }
+
+  #delete(records: Records, name: string, options: DeleteOptions): Promise<DeleteResult> {
+    const { audit, ...own } = options
+    const change = { action: 'delete_secret', name, audit } as const
+    return auditedWrite(this.#trail, change, own, () => records.delete(name, own))
   }
 
   async *list(options: ListOptions = {}): AsyncGenerator<SecretEntry> {

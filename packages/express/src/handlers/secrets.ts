@@ -9,13 +9,13 @@ import {
   type SecretEntryBody,
   type secretListQuery,
 } from '../schemas/secrets.ts'
-import { orRefuse } from './refuse.ts'
+import { auditNotes, orRefuse } from './refuse.ts'
 
 /** Makes the handler of `POST /`. */
 export function putSecret(vault: SecretVault) {
-  return async ({ body }: AdminRequest<PutSecretBody>): Promise<AdminResponse> => {
+  return async ({ body, actor }: AdminRequest<PutSecretBody>): Promise<AdminResponse> => {
     const value = body.value ?? Buffer.from(body.value_b64u ?? '', 'base64url')
-    const { outcome } = await vault.put(body.name, value)
+    const { outcome } = await vault.put(body.name, value, { audit: auditNotes(actor, body.reason) })
     if (outcome === 'conflict') throw new Problem('SECRET_CHANGED')
     return { status: 201, body: { success: true, name: body.name } }
   }
@@ -49,12 +49,12 @@ function describeEntry(entry: SecretEntry): SecretEntryBody {
 
 /** Makes the handler of `DELETE /:name`, for names that every proxy passes on as they are. */
 export function deleteSecretByPath(vault: SecretVault) {
-  return async ({ params }: AdminRequest): Promise<AdminResponse> => {
+  return async ({ params, actor }: AdminRequest): Promise<AdminResponse> => {
     const secretName = params['name'] ?? ''
     // Clients resolve "." and ".." away, proxies decode or merge slashes: the name that arrives may not be the one meant.
     if (secretName === '.' || secretName === '..' || secretName.includes('/'))
       throw new Problem('INVALID_NAME')
-    return await deleteSecret(vault, secretName)
+    return await deleteSecret(vault, secretName, actor)
   }
 }
 
@@ -62,14 +62,19 @@ export function deleteSecretByPath(vault: SecretVault) {
 export function deleteSecretByQuery(vault: SecretVault) {
   return async ({
     query,
+    actor,
   }: AdminRequest<unknown, z.infer<typeof deleteSecretQuery>>): Promise<AdminResponse> => {
-    return await deleteSecret(vault, query.name ?? '')
+    return await deleteSecret(vault, query.name ?? '', actor)
   }
 }
 
-async function deleteSecret(vault: SecretVault, secretName: string): Promise<AdminResponse> {
+async function deleteSecret(
+  vault: SecretVault,
+  secretName: string,
+  actor: string | null,
+): Promise<AdminResponse> {
   if (!isSecretName(secretName)) throw new Problem('INVALID_NAME')
-  const { outcome } = await vault.delete(secretName)
+  const { outcome } = await vault.delete(secretName, { audit: auditNotes(actor, undefined) })
   if (outcome === 'missing') throw new Problem('SECRET_NOT_FOUND')
   if (outcome === 'conflict') throw new Problem('SECRET_CHANGED')
   return { status: 200, body: { success: true } }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { count, kekId, time, wholeNumber } from './fields.ts'
+import { count, kekId, reason, time, wholeNumber } from './fields.ts'
 
 const BASE64URL = /^[A-Za-z0-9_-]*$/
 const MOST_NAME_BYTES = 512
@@ -29,6 +29,7 @@ export const putSecretBody = z
       .refine(isCanonicalBase64url)
       .optional()
       .meta({ description: 'Bytes in base64url without padding, in place of value.' }),
+    reason: reason.optional(),
   })
   .refine((body) => (body.value === undefined) !== (body.value_b64u === undefined))
 

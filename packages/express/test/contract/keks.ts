@@ -167,6 +167,9 @@ export function keksContract(host: Host): void {
       await seed(store)
       await using served = await serve(host, { store, vault: { current: 'v2' } })
       await rotated(served)
+      await post(served, '/', { name: 'new', value: 'secret', reason: 'ticket 7' })
+      await served.ask('/new', { method: 'DELETE' })
+      await served.ask('/new', { method: 'DELETE' })
       await post(served, '/keks/v1/suspend', { reason: 'rehearsal' })
       await post(served, '/keks/v1/retire', { reason: 'too early' })
       const { json } = await until(
@@ -178,10 +181,20 @@ export function keksContract(host: Host): void {
       expect(seen).toEqual([
         ['rotate', 'intent', null],
         ['rotate', 'done', null],
+        ['put_secret', 'intent', 'ticket 7'],
+        ['put_secret', 'done', 'ticket 7'],
+        ['delete_secret', 'intent', null],
+        ['delete_secret', 'done', null],
+        ['delete_secret', 'intent', null],
+        ['delete_secret', 'done', null],
         ['suspend', 'intent', 'rehearsal'],
         ['suspend', 'done', 'rehearsal'],
         ['retire', 'intent', 'too early'],
         ['retire', 'failed', 'too early'],
+      ])
+      const outcomes = own.filter(({ details }: { details: { name?: string } }) => details.name === 'new')
+      expect(outcomes.map(({ details }: { details: { outcome?: string } }) => details.outcome)).toEqual([
+        ...[undefined, 'created', undefined, 'deleted', undefined, 'missing'],
       ])
     })
 
@@ -202,6 +215,15 @@ export function keksContract(host: Host): void {
         id: 'v1',
         state: 'decrypt-only',
       })
+      const { secrets: before } = (await served.ask('/')).json
+      for (const change of [
+        () => post(served, '/', { name: 'new', value: 'secret' }),
+        () => served.ask(`/?name=${encodeURIComponent(before[0].name)}`, { method: 'DELETE' }),
+      ]) {
+        const { status, json } = await change()
+        expect([status, json.code]).toEqual([503, 'AUDIT_UNAVAILABLE'])
+      }
+      expect((await served.ask('/')).json.secrets).toEqual(before)
     })
   })
 }

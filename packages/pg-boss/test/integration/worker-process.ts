@@ -6,13 +6,22 @@
  */
 import { writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { environmentKeys, openVault, type RotationRunner, type SecretStore } from '@talos/envelope'
+import {
+  environmentKeys,
+  nameShards,
+  openVault,
+  type RotationRunner,
+  type SecretStore,
+} from '@talos/envelope'
 import { pgBossRunner } from '@talos/envelope-pg-boss'
 import { postgresStore } from '@talos/envelope-postgres'
 import { Pool } from 'pg'
 import { PgBoss } from 'pg-boss'
 import { WATCHFUL } from '../watchful.ts'
 import type { Said, WorkerSettings } from './worker-protocol.ts'
+
+/** Divides ten thousand secrets as a table is divided that has five times as many. */
+const BORDERS = [2, 4, 6, 8].map((digit) => `provider/${digit}`)
 
 const { url, engine, freezes } = JSON.parse(process.env['WORKER'] ?? '') as WorkerSettings
 
@@ -59,7 +68,7 @@ pool.on('error', () => {})
 const boss = new PgBoss({ connectionString: url, max: 4, ...WATCHFUL })
 boss.on('error', (error) => say({ is: 'fault', message: error.message }))
 if (engine === 'pg-boss') await boss.start()
-const store = postgresStore({ pool })
+const store = Object.assign(postgresStore({ pool }), { shards: async () => nameShards(BORDERS) })
 const vault = await openVault({
   store: freezes ? freezing(store) : store,
   keys: environmentKeys(),
