@@ -60,7 +60,10 @@ export class StoreCalls {
   /** Reads the same pages, each while the one before is written, and writes the batches. */
   async run(): Promise<void> {
     const store = this.#domain.store()
-    for (const { shard, batches } of this.#plans) {
+    const plans = this.#plans
+    // Whoever runs next is not to pay for collecting around them.
+    this.#plans = []
+    for (const { shard, batches } of plans) {
       const pages = this.#pages(shard)
       let reading = pages.next()
       for (const batch of batches) {

@@ -11,7 +11,7 @@ const MOST_BYTES = 8_388_608
 /** Blocks of the table that are looked into for the borders of shards: at 8 KiB, 16 MiB. */
 const SAMPLED_BLOCKS = 2_000
 /** A shard with fewer records is not worth its lease. */
-const RECORDS_PER_SHARD = 10_000
+const RECORDS_PER_SHARD = 20_000
 
 const KINDS = { create: 'c', replace: 'r', rewrap: 'w', delete: 'd' } as const
 const OUTCOMES: Readonly<Record<string, Outcome>> = {

@@ -78,15 +78,15 @@ describe.each(ORDERS)('200,000 records that came %s', (order, name) => {
     for (const analysed of [false, true]) {
       if (analysed) await at.run(`VACUUM ANALYZE ${at.of('secrets')}`)
       const began = performance.now()
-      const shards = await store.shards!(16)
+      const shards = await store.shards!(8)
       const tookMs = performance.now() - began
       const sizes = await sizesOf(store, shards)
       expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(RECORDS)
-      expect(shards).toHaveLength(16)
-      expect(Math.max(...sizes)).toBeLessThan((2 * RECORDS) / 16)
-      const dividing = await costOf(pool, () => store.shards!(16))
+      expect(shards).toHaveLength(8)
+      expect(Math.max(...sizes)).toBeLessThan((2 * RECORDS) / 8)
+      const dividing = await costOf(pool, () => store.shards!(8))
 
-      const shard = shards[7]!
+      const shard = shards[4]!
       const query = { cursor: null, limit: LIMIT, exceptKekId: 'v2' }
       const everything = await costOf(pool, () => store.scan(query))
       const first = await costOf(pool, () => store.scan({ ...query, shard }))
@@ -98,7 +98,7 @@ describe.each(ORDERS)('200,000 records that came %s', (order, name) => {
       )
       const last = await costOf(pool, () => store.scan({ ...query, shard, cursor: before!.name }))
       console.log(
-        `${order}, ${analysed ? 'analysed' : 'no statistics'}: shards(16) ${tookMs.toFixed(0)} ms, ${dividing.blocks} blocks, ` +
+        `${order}, ${analysed ? 'analysed' : 'no statistics'}: shards(8) ${tookMs.toFixed(0)} ms, ${dividing.blocks} blocks, ` +
           `${Math.min(...sizes)} to ${Math.max(...sizes)} records each; a stale page of ${LIMIT}: everything ${everything.blocks} ` +
           `blocks ${everything.ms.toFixed(2)} ms, in a shard ${first.blocks} blocks ${first.ms.toFixed(2)} ms, ` +
           `at its end ${last.blocks} blocks ${last.ms.toFixed(2)} ms`,
@@ -111,7 +111,7 @@ describe.each(ORDERS)('200,000 records that came %s', (order, name) => {
       `UPDATE ${at.of('secrets')} SET wrap = replace(wrap, ':v1:', ':v2:')
       WHERE kek_id = 'v1' AND name < (SELECT name FROM ${at.of('secrets')} ORDER BY name DESC OFFSET 20 LIMIT 1)`,
     )
-    const [shard = ''] = (await store.shards!(16)).slice(2)
+    const [shard = ''] = (await store.shards!(8)).slice(2)
     const query = { limit: LIMIT, exceptKekId: 'v2' }
     const begin = Buffer.from(shard.split('.')[0]!, 'base64url').toString()
     const inShard = await costOf(pool, () => store.scan({ ...query, cursor: null, shard }))
