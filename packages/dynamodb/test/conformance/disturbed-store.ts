@@ -59,6 +59,5 @@ function checkDisturbed(rate: number): void {
     'clientState',
   ] as const
 
-  // They wait most of the time: for pauses between repeated calls.
-  test.concurrent.for(conformanceChecks(open, { without }))('$name', { timeout: 300_000 }, ({ run }) => run())
+  test.for(conformanceChecks(open, { without }))('$name', { timeout: 300_000 }, ({ run }) => run())
 }

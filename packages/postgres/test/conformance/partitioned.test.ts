@@ -121,7 +121,7 @@ describe('the PostgreSQL store on a partitioned table', () => {
       return Number(row?.seen)
     }
     const before = await seen()
-    expect(await store.shards?.(16)).toHaveLength(16)
+    expect(await store.shards?.(4)).toHaveLength(4)
     const read = await vi.waitFor(
       async () => {
         const now = await seen()
