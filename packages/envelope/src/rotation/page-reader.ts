@@ -47,7 +47,7 @@ interface PageAhead {
 
 /** While one page is written, the next one is planned and the one behind it is read. */
 const MOST_AHEAD = 2
-/** Nobody writes anything while the first page is read and planned, so it is a short one; those behind it double. */
+/** While the first of them is read and planned nobody writes anything, so it is a short one; those behind it double. */
 const FIRST_ITEMS = 250
 
 /** Reads what is stale page by page; with no limit on the rate, pages come and are planned before their turn. */
@@ -57,7 +57,7 @@ export class PageReader {
   readonly #reading: Reading
   /** Consecutive pages, the next one first. */
   #ahead: PageAhead[] = []
-  #mostItems = FIRST_ITEMS
+  #mostItems = 0
 
   constructor(surroundings: RotationSurroundings, patience: Patience, reading: Reading) {
     this.#with = surroundings
@@ -73,7 +73,7 @@ export class PageReader {
   async next(cursor: string | null, limit: number, snapshot: KeyringSnapshot, kek: Kek): Promise<ReadPage> {
     const basis = { limit, snapshot, kek }
     const expected = await this.#takeAhead(cursor)
-    if (expected === null) this.#mostItems = FIRST_ITEMS
+    if (expected === null) this.#mostItems = this.#reading.readsAhead ? FIRST_ITEMS : limit
     const answer = expected ?? { page: await this.#read(cursor, basis), planned: null }
     const last = this.#ahead.at(-1)
     if (last === undefined) this.#askAhead(answer.page.next, basis)
