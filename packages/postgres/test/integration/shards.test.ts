@@ -83,7 +83,7 @@ describe.each(ORDERS)('200,000 records that came %s', (order, name) => {
       const sizes = await sizesOf(store, shards)
       expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(RECORDS)
       expect(shards).toHaveLength(8)
-      expect(Math.max(...sizes)).toBeLessThan((2 * RECORDS) / 8)
+      expect(Math.max(...sizes)).toBeLessThan((1.5 * RECORDS) / 8)
       const dividing = await costOf(pool, () => store.shards!(8))
 
       const shard = shards[4]!
