@@ -6,8 +6,8 @@ const MEBIBYTE = 1_048_576
 /** A small heap, as a process in a small container has it: what is garbage is collected before it takes more. */
 const SMALL_HEAP = ['--max-old-space-size=64', '--max-semi-space-size=4']
 
-/** The names of what {@link memoryFigures} finds out: with a small heap, and with V8 left to take what it likes. */
-export const MEMORY_FIGURES = ['rotation/memory/1M-10k/MiB', 'rotation/memory/1M-10k/V8default/MiB'] as const
+/** The names of what {@link memoryFigures} finds out: with V8 left to take what it likes, and with a small heap. */
+export const MEMORY_FIGURES = ['rotation/memory/1M-10k/MiB', 'rotation/memory/1M-10k/smallHeap/MiB'] as const
 
 /**
  * Has a process of its own rotate few secrets, and another one very many.
@@ -19,12 +19,12 @@ export async function memoryFigures(
   many: Domain,
   rounds: number,
 ): Promise<Record<string, readonly number[]>> {
-  const [small, free] = MEMORY_FIGURES
-  const more: Record<string, number[]> = { [small]: [], [free]: [] }
+  const [free, small] = MEMORY_FIGURES
+  const more: Record<string, number[]> = { [free]: [], [small]: [] }
   for (let round = 0; round < rounds; round += 1) {
     for (const [name, options] of [
-      [small, SMALL_HEAP],
       [free, []],
+      [small, SMALL_HEAP],
     ] as const) {
       const [low, high] = [await peakOf(few, options), await peakOf(many, options)]
       console.error(

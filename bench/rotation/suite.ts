@@ -13,6 +13,7 @@ export const ROTATION_TARGETS: Targets = {
   'rotation/rate/1M/100k': 0.85,
   'rotation/rate/100k/storeCalls': 0.8,
   'rotation/memory/1M-10k/MiB': { atMost: 40 },
+  'rotation/memory/1M-10k/smallHeap/MiB': { atMost: 40 },
   'rotation/get/otherProcess/p50': { atMost: 1.5 },
   'rotation/get/otherProcess/p99': { atMost: 4 },
 }
