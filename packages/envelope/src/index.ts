@@ -49,7 +49,7 @@ export type { Keyring } from './keyring/keyring.ts'
 export { OpenedKek } from './keyring/opened-kek.ts'
 export type { RemoteKek } from './keyring/remote-kek.ts'
 export type { RemoteKeks } from './keyring/remote-keks.ts'
-export type { AuditAction, AuditDetails, AuditEvent, AuditSink } from './lifecycle/audit.ts'
+export type { AuditAction, AuditDetails, AuditEvent, AuditNotes, AuditSink } from './lifecycle/audit.ts'
 export type { FleetRole } from './lifecycle/fleet.ts'
 export type { InstanceKek, InstanceStatus, KekHolding } from './lifecycle/fleet-agreement.ts'
 export type { KekState } from './lifecycle/kek-state.ts'
@@ -118,13 +118,11 @@ export { openVault } from './vault/open-vault.ts'
 export type { Secret } from './vault/secret.ts'
 export type {
   AuditEventsOptions,
-  AuditNotes,
   CallerContext,
   DeleteOptions,
   DeleteResult,
   GetOptions,
   ImportOptions,
-  KekStatus,
   ListOptions,
   ListPageOptions,
   PutOptions,
@@ -134,8 +132,6 @@ export type {
   RotateResult,
   SecretEntry,
   SecretVault,
-  StatusCounts,
-  VaultStatus,
   VaultView,
 } from './vault/secret-vault.ts'
 export type {
@@ -155,3 +151,4 @@ export type {
   VaultRotations,
 } from './vault/vault-rotations.ts'
 export type { VaultSources } from './vault/vault-sources.ts'
+export type { KekStatus, StatusCounts, VaultStatus } from './vault/vault-status.ts'

@@ -2,6 +2,12 @@ import type { AuditEvent } from '../api/types.ts'
 
 type Details = AuditEvent['details']
 
+/** What came of a change that was carried out and has changed nothing. */
+const UNDONE: Readonly<Record<string, string>> = {
+  conflict: ': it had changed meanwhile',
+  missing: ': there was none',
+}
+
 const TITLES: Readonly<Record<string, (kekId: string, details: Details) => string>> = {
   promote: (id) => `Promotion of ${id}`,
   suspend: (id) => `Suspension of ${id}`,
@@ -18,8 +24,8 @@ const TITLES: Readonly<Record<string, (kekId: string, details: Details) => strin
   cancel_rotation: (id) => `Rotation to ${id} cancelled`,
   retry_rotation: (id) => `Quarantine of the rotation to ${id} tried again`,
   reload: () => 'Key source loaded again',
-  put_secret: (_, { name }) => `Secret ${name} stored`,
-  delete_secret: (_, { name }) => `Secret ${name} deleted`,
+  put_secret: (_, { name, outcome }) => `Storing of secret ${name}${UNDONE[`${outcome}`] ?? ''}`,
+  delete_secret: (_, { name, outcome }) => `Deletion of secret ${name}${UNDONE[`${outcome}`] ?? ''}`,
 }
 
 export function titleOf({ action, kek_id, details }: AuditEvent): string {

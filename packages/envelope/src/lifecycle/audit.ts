@@ -27,7 +27,7 @@ export type AuditAction =
 /** Facts beside the fixed fields: at most 16, ids, counts and codes. Texts have at most 128 characters. */
 export type AuditDetails = Readonly<Record<string, string | number | boolean | null>>
 
-/** One line of the audit trail. Holds ids, counts and codes, and what an operator gave as reason; never content. */
+/** One line of the audit trail. Holds ids, names, counts and codes, and what an operator gave as reason; never content. */
 export interface AuditEvent {
   /** UUIDv7 (RFC 9562): sorts by time, and tells an event that is written again from a new one. */
   readonly id: string
@@ -66,6 +66,14 @@ export interface AuditSink {
    * @param options - When the caller gives up. It does so whether the sink heeds them or not.
    */
   append(event: AuditEvent, options?: CallOptions): Promise<void>
+}
+
+/** What somebody says of a change that he asks for. */
+export interface AuditNotes {
+  /** Why, for the audit: one line of at most 1,024 characters. @defaultValue none */
+  readonly reason?: string
+  /** Who asked, for the audit: at most 256 characters. @defaultValue none */
+  readonly actor?: string
 }
 
 /** What is about to be done. */

@@ -2,7 +2,7 @@ import { LifecycleError } from '../errors.ts'
 import type { EventListener } from '../events.ts'
 import { type Runtime, timestamp } from '../runtime.ts'
 import type { CallOptions } from '../store/secret-store.ts'
-import type { AuditAction, AuditDetails, AuditOutcome, AuditTrail } from './audit.ts'
+import type { AuditAction, AuditDetails, AuditNotes, AuditOutcome, AuditTrail } from './audit.ts'
 import type { KeyringDocument } from './keyring-document.ts'
 import type { KeyringSnapshot, KeyringState } from './keyring-state.ts'
 import { STATE_LOST_MESSAGE } from './readiness.ts'
@@ -19,11 +19,7 @@ export interface RunnerSurroundings {
 }
 
 /** What an operator says with a command. */
-export interface CommandNotes {
-  /** Why; goes to the audit. */
-  readonly reason?: string
-  /** Who; goes to the audit. */
-  readonly actor?: string
+export interface CommandNotes extends AuditNotes {
   /** Refuses the command when the keyring document is at another epoch by then. */
   readonly expectedEpoch?: number
 }

@@ -1,8 +1,6 @@
 import type { ImportKey } from '../keyring/import-keys.ts'
-import type { InstanceStatus } from '../lifecycle/fleet-agreement.ts'
-import type { KekState } from '../lifecycle/kek-state.ts'
+import type { AuditNotes } from '../lifecycle/audit.ts'
 import type { WaitingFor } from '../lifecycle/promote.ts'
-import type { ReadinessReason } from '../lifecycle/readiness.ts'
 import type { ReloadResult } from '../lifecycle/reload.ts'
 import type { AuditPage } from '../lifecycle/store-audit.ts'
 import type { CallOptions, Page, SecretStore } from '../store/secret-store.ts'
@@ -10,17 +8,10 @@ import type { Secret } from './secret.ts'
 import type { AdoptOptions, ConfirmStoreOptions, KekCommandResult, VaultKeks } from './vault-keks.ts'
 import type { VaultRotations } from './vault-rotations.ts'
 import type { VaultSources } from './vault-sources.ts'
+import type { VaultStatus } from './vault-status.ts'
 
 /** The caller's pairs of the encryption context: at most 14, and neither `namespace` nor `name`. */
 export type CallerContext = Readonly<Record<string, string>>
-
-/** What the audit trail is told of a change. */
-export interface AuditNotes {
-  /** Why: one line of at most 1,024 characters. @defaultValue none */
-  readonly reason?: string
-  /** Who asked: at most 256 characters. @defaultValue none */
-  readonly actor?: string
-}
 
 /** Options of `put`. */
 export interface PutOptions extends CallOptions {
@@ -140,7 +131,7 @@ export interface AuditEventsOptions extends CallOptions {
 }
 
 /** Options of `rotate`. */
-export interface RotateOptions extends CallOptions {
+export interface RotateOptions extends CallOptions, AuditNotes {
   /** The most secrets to re-wrap per second. @defaultValue absent: as fast as the store takes them */
   readonly ratePerSecond?: number
   /**
@@ -171,10 +162,6 @@ export interface RotateOptions extends CallOptions {
    * @defaultValue false: while a KEK is marked compromised, rotations are refused
    */
   readonly acknowledgeCompromised?: boolean
-  /** Why, for the audit: one line of at most 1,024 characters. @defaultValue none */
-  readonly reason?: string
-  /** Who asked, for the audit: at most 256 characters. @defaultValue none */
-  readonly actor?: string
 }
 
 /** Which rotation is going on after `rotate`. */
@@ -185,67 +172,6 @@ export interface RotateResult {
   readonly started: boolean
   /** Whom the promotion of its target waits for, at most 50 of them; empty when it goes on at once. */
   readonly waitingFor: readonly WaitingFor[]
-}
-
-/** One KEK as this instance and the keyring document know it. */
-export interface KekStatus {
-  readonly id: string
-  /** `provisioned`: held by this instance, never promoted. */
-  readonly state: KekState | 'provisioned'
-  /** 16 hexadecimal digits: the bound one, or that of the bytes held here while none is bound. */
-  readonly fingerprint: string
-  /** Whether this instance holds it, with the bound bytes. */
-  readonly loaded: boolean
-  /** Records under it, by the census of this status. */
-  readonly records: number
-  /** When it last became current: RFC 3339 UTC, as the other times; `null` for what has not happened. */
-  readonly promotedAt: string | null
-  /** When it left `current`. */
-  readonly fencedAt: string | null
-  readonly suspendedAt: string | null
-  readonly retiredAt: string | null
-  readonly compromisedAt: string | null
-  readonly escrowedAt: string | null
-}
-
-/** The census of a status: exact up to 100,000 records of a KEK, and up to 10,000 of the target. */
-export interface StatusCounts {
-  /** With `advisory` a 0 is no proof. */
-  readonly level: 'strong' | 'advisory'
-  /** When it began: RFC 3339 UTC. */
-  readonly asOf: string
-  readonly records: number
-  /** The KEKs with at least the number told. While there is one, `records` is a lower bound too. */
-  readonly atLeast: readonly string[]
-}
-
-/** What `status` answers: readiness, the promotion that waits, and the records under each KEK. */
-export interface VaultStatus {
-  readonly ready: boolean
-  /** Why not; empty when ready. */
-  readonly reasons: readonly ReadinessReason[]
-  readonly namespace: string
-  readonly instanceId: string
-  /** Version of the keyring document; `null` when there is none. */
-  readonly epoch: number | null
-  /** The KEK new values are wrapped under; `null` when the keyring state was lost. */
-  readonly currentKekId: string | null
-  /** The KEK that a rotation started now goes towards: the wished one while its promotion is pending. */
-  readonly targetKekId: string | null
-  /** The KEK this instance's key source names as current. */
-  readonly wishedKekId: string
-  /** The promotion that waits, and for whom; `null` when none does. */
-  readonly pending: { readonly kekId: string; readonly waitingFor: readonly WaitingFor[] } | null
-  /** Things an operator should know that do not affect readiness, in words. */
-  readonly notices: readonly string[]
-  readonly loadedKekIds: readonly string[]
-  readonly keks: readonly KekStatus[]
-  /** Records under each KEK other than the target that is not retired, 0 included. A 0 is always exact; see `counts`. */
-  readonly staleCounts: Readonly<Record<string, number>>
-  /** How far the numbers here, in `staleCounts` and in `keks` reach. */
-  readonly counts: StatusCounts
-  /** Every instance but those with `fleet: 'none'`. */
-  readonly fleet: readonly InstanceStatus[]
 }
 
 /** The secrets of a vault through another view of its store; see {@link SecretVault.within}. */
@@ -324,8 +250,8 @@ export interface SecretVault extends AsyncDisposable {
 
   /**
    * Makes a view of this vault that reads and writes secrets through another view of its store: one whose calls are part of a
-   * transaction of the application, as `within(client)` of a SQL store makes it. What `put` and `delete` answer holds once that
-   * transaction is committed. The vault itself goes on using the store it was opened with.
+   * transaction of the application, as `within(client)` of a SQL store makes it. What `put` and `delete` answer, and the audit
+   * trail says of them, holds once that transaction is committed. The vault itself goes on using the store it was opened with.
    *
    * @param store - A view of the store the vault was opened with; never another store.
    */

@@ -8,7 +8,7 @@ import { storeNotices } from '../lifecycle/store-notices.ts'
 import { type Runtime, timestamp } from '../runtime.ts'
 import type { SecretStore } from '../store/secret-store.ts'
 import type { Deadline } from './deadline.ts'
-import type { KekStatus, VaultStatus } from './secret-vault.ts'
+import type { KekStatus, VaultStatus } from './vault-status.ts'
 
 export interface StatusSources {
   readonly store: SecretStore

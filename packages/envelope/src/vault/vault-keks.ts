@@ -1,12 +1,9 @@
+import type { AuditNotes } from '../lifecycle/audit.ts'
 import type { RetirementCertificate } from '../lifecycle/retirement/certificate.ts'
 import type { CallOptions } from '../store/secret-store.ts'
 
 /** Options of every command that changes the keyring document. */
-export interface KekCommandOptions extends CallOptions {
-  /** Why, for the audit: one line of at most 1,024 characters. @defaultValue none */
-  readonly reason?: string
-  /** Who asked, for the audit: at most 256 characters. @defaultValue none */
-  readonly actor?: string
+export interface KekCommandOptions extends CallOptions, AuditNotes {
   /** Refuses the command with `ERR_EPOCH_CHANGED` when the keyring document is at another epoch. @defaultValue any epoch */
   readonly expectedEpoch?: number
 }

@@ -1,13 +1,9 @@
+import type { AuditNotes } from '../lifecycle/audit.ts'
 import type { RotationFailure, RotationOperation } from '../rotation/operation.ts'
 import type { CallOptions } from '../store/secret-store.ts'
 
 /** Options of every command that an operator gives to a rotation. */
-export interface RotationCommandOptions extends CallOptions {
-  /** Why, for the audit: one line of at most 1,024 characters. @defaultValue none */
-  readonly reason?: string
-  /** Who asked, for the audit: at most 256 characters. @defaultValue none */
-  readonly actor?: string
-}
+export interface RotationCommandOptions extends CallOptions, AuditNotes {}
 
 /** Options of `rotations.list`. */
 export interface ListRotationsOptions extends CallOptions {

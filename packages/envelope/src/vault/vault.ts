@@ -25,7 +25,7 @@ import { sourceTarget } from '../rotation/source-target.ts'
 import { type Runtime, uuidV7 } from '../runtime.ts'
 import type { CallOptions, Page, SecretStore } from '../store/secret-store.ts'
 import { checkEpoch } from './arguments.ts'
-import { auditedWrite } from './audited-write.ts'
+import { auditedWrites } from './audited-writes.ts'
 import { bindKeks, type RunCall } from './bind-keks.ts'
 import { bindRotations } from './bind-rotations.ts'
 import {
@@ -56,7 +56,6 @@ import type {
   RotateResult,
   SecretEntry,
   SecretVault,
-  VaultStatus,
   VaultView,
 } from './secret-vault.ts'
 import { startRotation } from './start-rotation.ts'
@@ -64,6 +63,7 @@ import { vaultStatus } from './status.ts'
 import type { AdoptOptions, ConfirmStoreOptions, KekCommandResult, VaultKeks } from './vault-keks.ts'
 import type { VaultRotations } from './vault-rotations.ts'
 import { VaultSources } from './vault-sources.ts'
+import type { VaultStatus } from './vault-status.ts'
 
 /** What a vault is made of, checked. */
 export interface VaultParts {
@@ -105,6 +105,7 @@ export class Vault implements SecretVault {
   readonly #engine: RotationEngine
   readonly #keys: KeyAccess
   readonly #records: Records
+  readonly #writes: Pick<Records, 'put' | 'delete'>
   readonly #inFlight = new Set<Promise<unknown>>()
   readonly #teller: CallTeller
   readonly #ending = new AbortController()
@@ -164,6 +165,7 @@ export class Vault implements SecretVault {
       sources: () => [...this.sources.rotatable().values()].map((each) => sourceTarget(each, runtime)),
     })
     this.#records = new Records({ ...parts, state: this.#state, keys })
+    this.#writes = auditedWrites(this.#records, { trail, runtime })
     const rotations = { log: this.#log, engine: this.#engine, trail, runtime, closing: this.#ending.signal }
     this.rotations = bindRotations(rotations, this.#run)
   }
@@ -184,7 +186,7 @@ export class Vault implements SecretVault {
   }
 
   put(name: string, value: string | Uint8Array, options: PutOptions = {}): Promise<PutResult> {
-    return this.#told('put', toldOutcome, () => this.#put(this.#records, name, value, options))
+    return this.#told('put', toldOutcome, () => this.#writes.put(name, value, options))
   }
 
   import(envelope: string, options: ImportOptions): Promise<PutResult> {
@@ -215,33 +217,21 @@ export class Vault implements SecretVault {
   }
 
   delete(name: string, options: DeleteOptions = {}): Promise<DeleteResult> {
-    return this.#told('delete', toldOutcome, () => this.#delete(this.#records, name, options))
+    return this.#told('delete', toldOutcome, () => this.#writes.delete(name, options))
   }
 
   within(store: SecretStore): VaultView {
     if (typeof store?.write !== 'function') throw new TypeError('store is a view of the store of this vault.')
     const records = new Records({ ...this.#parts, store, state: this.#state, keys: this.#keys })
+    const writes = auditedWrites(records, { trail: this.#trail, runtime: this.#parts.runtime })
     return {
       put: (name, value, options = {}) =>
-        this.#told('put', toldOutcome, () => this.#put(records, name, value, options)),
+        this.#told('put', toldOutcome, () => writes.put(name, value, options)),
       get: (name, options = {}) => this.#told('get', toldFound, () => records.get(name, options)),
       getMany: (names, options = {}) =>
         this.#told('getMany', toldAllFound, () => records.getMany(names, options)),
-      delete: (name, options = {}) =>
-        this.#told('delete', toldOutcome, () => this.#delete(records, name, options)),
+      delete: (name, options = {}) => this.#told('delete', toldOutcome, () => writes.delete(name, options)),
     }
-  }
-
-  #put(records: Records, name: string, value: string | Uint8Array, options: PutOptions): Promise<PutResult> {
-    const { audit, ...own } = options
-    const change = { action: 'put_secret', name, audit } as const
-    return auditedWrite(this.#trail, change, own, () => records.put(name, value, own))
-  }
-
-  #delete(records: Records, name: string, options: DeleteOptions): Promise<DeleteResult> {
-    const { audit, ...own } = options
-    const change = { action: 'delete_secret', name, audit } as const
-    return auditedWrite(this.#trail, change, own, () => records.delete(name, own))
   }
 
   async *list(options: ListOptions = {}): AsyncGenerator<SecretEntry> {

@@ -1,5 +1,6 @@
-import type { AuditSink, SecretVault } from '@talos/envelope'
+import type { AuditSink, CallOptions, SecretVault } from '@talos/envelope'
 import { openVault } from '@talos/envelope'
+import { interceptStore } from '@talos/envelope/testing'
 import { expect, test } from 'vitest'
 import { ONLY_V1, testDomain, unavailable } from '../support/vaults.ts'
 
@@ -69,4 +70,31 @@ test('what is to be recorded is not written when its intent cannot be kept, by a
   expect(await vault.get('new')).toBeNull()
   expect((await vault.get('kept'))?.text()).toBe('value')
   await vault.put('new', 'value')
+})
+
+test('recording and the change have the time of one call together', async () => {
+  const domain = testDomain()
+  const left: (number | undefined)[] = []
+  const store = interceptStore(domain.store, ({ method, args, proceed }) => {
+    if (method === 'write') left.push((args[2] as CallOptions).timeoutMs)
+    return proceed()
+  })
+  const kept = Promise.withResolvers<void>()
+  const audit: AuditSink = { append: ({ phase }) => (phase === 'intent' ? kept.promise : Promise.resolve()) }
+  const { runtime } = domain.clock
+  await using vault = await openVault({ store, namespace: 'gateway', keys: ONLY_V1, audit, runtime })
+  const written = vault.put('a', 'value', { audit: AUDIT, timeoutMs: 10_000 })
+  await domain.clock.advance(6_000)
+  kept.resolve()
+  expect(await written).toMatchObject({ outcome: 'created' })
+  expect(left).toEqual([4_000])
+})
+
+test('notes that are none are refused before anything is recorded or written', async () => {
+  const vault = await testDomain().open(ONLY_V1)
+  for (const audit of [null, 'ops', { actor: 'two\nlines' }, { reason: 7 }]) {
+    await expect(vault.put('a', 'value', { audit: audit as never })).rejects.toThrow(TypeError)
+  }
+  expect(await eventsOf(vault)).toEqual([])
+  expect(await vault.get('a')).toBeNull()
 })

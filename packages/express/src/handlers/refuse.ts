@@ -1,3 +1,4 @@
+import type { AuditNotes } from '@talos/envelope'
 import { Problem, type ProblemCode } from '../problem.ts'
 
 /**
@@ -14,9 +15,6 @@ export async function orRefuse<T>(code: ProblemCode, call: () => Promise<T>): Pr
 }
 
 /** What the audit is told of a request. */
-export function auditNotes(
-  actor: string | null,
-  reason: string | undefined,
-): { readonly actor?: string; readonly reason?: string } {
+export function auditNotes(actor: string | null, reason: string | undefined): AuditNotes {
   return { ...(actor === null ? {} : { actor }), ...(reason === undefined ? {} : { reason }) }
 }
