@@ -2,16 +2,18 @@
  * Runs the tests. Arguments go to vitest, so `npm test -- packages/sqlite` runs a part.
  *
  * The last line is always `tests: N passed, N failed, N skipped`; a run that fails for another reason than a failed
- * test (a canary in the output, no test at all, an error outside of a test) counts as one failed.
+ * test (a canary in the output, no test at all, an error outside of a test) counts as one failed. Above it stand the
+ * tests that failed, for whoever sees the end of a long output only.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { findCanaries } from '../test/canaries.ts'
 
+const LINES_OF_A_FAILURE = 8
 const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs')
 
 function runVitest(reportFile) {
@@ -33,17 +35,30 @@ function runVitest(reportFile) {
   })
 }
 
-function countTests(reportFile) {
-  if (!existsSync(reportFile)) return { passed: 0, failed: 0, skipped: 0 }
+function readReport(reportFile) {
+  if (!existsSync(reportFile)) return { passed: 0, failures: [], skipped: 0 }
   const report = JSON.parse(readFileSync(reportFile, 'utf8'))
-  const unreadable = report.testResults.filter(
-    (file) => file.status === 'failed' && file.assertionResults.length === 0,
-  )
   return {
     passed: report.numPassedTests,
-    failed: report.numFailedTests + unreadable.length,
+    failures: report.testResults.flatMap(failuresOf),
     skipped: report.numPendingTests + report.numTodoTests,
   }
+}
+
+/** What failed in one file: its tests, or the file itself when it could not be loaded. */
+function failuresOf({ name, status, message, assertionResults }) {
+  const file = relative(process.cwd(), name)
+  if (status === 'failed' && assertionResults.length === 0) return [failure(file, message)]
+  return assertionResults
+    .filter((test) => test.status === 'failed')
+    .map(({ ancestorTitles, title, failureMessages }) =>
+      failure([file, ...ancestorTitles, title].join(' > '), failureMessages[0]),
+    )
+}
+
+function failure(where, message = '') {
+  const lines = stripVTControlCharacters(message).split('\n').slice(0, LINES_OF_A_FAILURE)
+  return [where, ...lines.map((line) => `  ${line.slice(0, 200)}`)].join('\n')
 }
 
 /** Ends the run with the line that installs what is missing. */
@@ -59,7 +74,8 @@ const folder = mkdtempSync(join(tmpdir(), 'tests-'))
 try {
   const reportFile = join(folder, 'report.json')
   const { code, printed } = await runVitest(reportFile)
-  const { passed, failed, skipped } = countTests(reportFile)
+  const { passed, failures, skipped } = readReport(reportFile)
+  const failed = failures.length
   const faults = []
   // Bytes that are no UTF-8 only survive as Latin-1.
   const texts = [printed.toString('utf8'), printed.toString('latin1')].map((text) =>
@@ -69,6 +85,7 @@ try {
   if (canaries.size > 0) faults.push(`the output above contains key material: ${[...canaries].join(', ')}`)
   if (passed + failed === 0) faults.push('no test ran')
   if (code !== 0 && failed === 0 && passed > 0) faults.push(`vitest ended with exit code ${code}`)
+  if (failed > 0) console.log(['failed tests:', ...failures].join('\n'))
   for (const fault of faults) console.log(`error: ${fault}`)
   const counted = faults.length > 0 ? Math.max(failed, 1) : failed
   console.log(`tests: ${passed} passed, ${counted} failed, ${skipped} skipped`)

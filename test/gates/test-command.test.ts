@@ -38,15 +38,19 @@ test('passing and skipped tests are counted in the last line and the command suc
   expect(ended.status).toBe(0)
 })
 
-test('a failed test fails the command', () => {
-  const ended = runSuite(`test('one', () => {}); test('two', () => { throw new Error('no') })`)
+test('a failed test fails the command, and is named at its end', () => {
+  const ended = runSuite(
+    `test('one', () => {}); describe('group', () => { test('two', () => { throw new Error('no') }) })`,
+  )
   expect(ended.lastLine).toBe('tests: 1 passed, 1 failed, 0 skipped')
+  expect(ended.output).toMatch(/\nfailed tests:\n\S+suite\.test\.mjs > group > two\n {2}Error: no\n/)
   expect(ended.status).toBe(1)
 })
 
 test('a test file that cannot be loaded counts as failed', () => {
   const ended = runSuite(`throw new Error('at load')`)
   expect(ended.lastLine).toBe('tests: 0 passed, 1 failed, 0 skipped')
+  expect(ended.output).toMatch(/\nfailed tests:\n\S+suite\.test\.mjs\n {2}(Error: )?at load\n/)
   expect(ended.status).toBe(1)
 })
 

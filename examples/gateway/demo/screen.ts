@@ -15,7 +15,7 @@ export class Screen {
   readonly #evidence: Evidence
   readonly #terminal = process.stdout.isTTY === true
   readonly #startedAt = performance.now()
-  #shown = { at: Number.NEGATIVE_INFINITY, done: -1 }
+  #shownAt = Number.NEGATIVE_INFINITY
   #barShown = false
 
   constructor(evidence: Evidence) {
@@ -54,16 +54,16 @@ export class Screen {
     return result
   }
 
-  /** A bar that moves on a terminal; elsewhere a line a second, or one in five while nothing moves. */
+  /** A bar that moves on a terminal; elsewhere a line every five seconds. */
   progress({ done, total, note }: Progress): void {
     const fraction = total === 0 ? 1 : Math.min(1, done / total)
     const filled = Math.round(fraction * BAR_WIDTH)
     const bar = `[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}]`
     const text = `   ${bar} ${String(Math.floor(fraction * 100)).padStart(3)} %  ${note}`
     const now = performance.now()
-    const pauseMs = this.#terminal ? 50 : done === this.#shown.done ? 5000 : 1000
-    if (now - this.#shown.at < pauseMs && fraction < 1) return
-    this.#shown = { at: now, done }
+    const pauseMs = this.#terminal ? 50 : 5000
+    if (now - this.#shownAt < pauseMs && fraction < 1) return
+    this.#shownAt = now
     if (this.#terminal) this.#write(`\r\u001b[2K${text}`)
     else this.line(text)
     this.#barShown = this.#terminal
