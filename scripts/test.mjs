@@ -45,15 +45,14 @@ function readReport(reportFile) {
   }
 }
 
-/** What failed in one file: its tests, or the file itself when it could not be loaded. */
+/** What failed in one file: its tests, or the file itself when it could not be loaded or set up. */
 function failuresOf({ name, status, message, assertionResults }) {
   const file = relative(process.cwd(), name)
-  if (status === 'failed' && assertionResults.length === 0) return [failure(file, message)]
-  return assertionResults
-    .filter((test) => test.status === 'failed')
-    .map(({ ancestorTitles, title, failureMessages }) =>
-      failure([file, ...ancestorTitles, title].join(' > '), failureMessages[0]),
-    )
+  const failed = assertionResults.filter((test) => test.status === 'failed')
+  if (status === 'failed' && failed.length === 0) return [failure(file, message)]
+  return failed.map(({ ancestorTitles, title, failureMessages }) =>
+    failure([file, ...ancestorTitles, title].join(' > '), failureMessages[0]),
+  )
 }
 
 function failure(where, message = '') {

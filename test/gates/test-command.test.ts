@@ -54,6 +54,13 @@ test('a test file that cannot be loaded counts as failed', () => {
   expect(ended.status).toBe(1)
 })
 
+test('a test file whose setup fails counts as failed', () => {
+  const ended = runSuite(`beforeAll(() => { throw new Error('no server') }); test('one', () => {})`)
+  expect(ended.lastLine).toMatch(/^tests: 0 passed, 1 failed, \d skipped$/)
+  expect(ended.output).toMatch(/\nfailed tests:\n\S+suite\.test\.mjs( > one)?\n {2}(Error: )?no server\n/)
+  expect(ended.status).toBe(1)
+})
+
 test('a run without any test that ran fails', () => {
   const ended = runSuite(`test.skip('one', () => {})`)
   expect(ended.lastLine).toBe('tests: 0 passed, 1 failed, 1 skipped')
