@@ -182,14 +182,29 @@ export function auditTrail(parts: AuditTrailParts): AuditTrail {
     await draining
   }
 
+  /** The newest goes: the first that waited is about something that was done before the outage. */
+  const dropExcess = (newest: AuditEvent): void => {
+    if (![...waiting].slice(MOST_WAITING).includes(newest)) return
+    waiting.delete(newest)
+    const others = `${MOST_WAITING} others wait already`
+    fault(newest, 'ERR_AUDIT_UNAVAILABLE', `is lost, since ${others}. See that the audit sink works`)
+  }
+
   const enqueue = async (event: AuditEvent): Promise<void> => {
     waiting.add(event)
     await flush()
-    // The newest goes: the first that waited is about something that was done before the outage.
-    if (![...waiting].slice(MOST_WAITING).includes(event)) return
-    waiting.delete(event)
-    const others = `${MOST_WAITING} others wait already`
-    fault(event, 'ERR_AUDIT_UNAVAILABLE', `is lost, since ${others}. See that the audit sink works`)
+    dropExcess(event)
+  }
+
+  /** Beside those of other calls, where there is nothing that it must not overtake: its intent is kept, and none waits. */
+  const append = async (event: AuditEvent): Promise<void> => {
+    try {
+      await within(runtime, {}, (options) => sink.append(event, options))
+    } catch (error) {
+      waiting.add(event)
+      fault(event, codeOf(error), 'could not be written and waits in memory')
+      dropExcess(event)
+    }
   }
 
   const record = (
@@ -219,7 +234,8 @@ export function auditTrail(parts: AuditTrailParts): AuditTrail {
       const finish = (phase: 'done' | 'failed', noted: AuditOutcome, own: AuditDetails): Promise<void> => {
         const details = { ...entry.details, ...noted.details, intentId: intent.id, ...own }
         const outcome = { ...entry, kekId: noted.kekId ?? intent.kekId, details }
-        const written = enqueue(record(outcome, phase, noted.epoch ?? null))
+        const event = record(outcome, phase, noted.epoch ?? null)
+        const written = mode === 'routine' || waiting.size > 0 ? enqueue(event) : append(event)
         // What was done is done: its caller waits for a sink that is silent, but not for long.
         return mode === 'routine' ? Promise.resolve() : within(runtime, {}, () => written).catch(() => {})
       }

@@ -2,6 +2,7 @@ import { isEnvelopeError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
 import { pageLimit } from '../store/limits.ts'
 import type { CallOptions, Page, SecretStore, StoredDocument } from '../store/secret-store.ts'
+import { AppendQueue } from './append-queue.ts'
 import type { AuditEvent, AuditSink } from './audit.ts'
 
 /** How much of the audit trail a store keeps. Whole pages of up to 50 events go, whenever a new one is begun. */
@@ -58,6 +59,11 @@ export class StoreAudit implements AuditSink {
   readonly #maxAgeMs: number
   /** Events whose write was not answered, with the page it went to: it must not be made again on a later one. */
   readonly #unsettled = new Map<string, number>()
+  readonly #queue = new AppendQueue({
+    write: (events, options) => this.#appendTo(events, options),
+    // Looked for on a page of its own, where the others are not.
+    isSingle: ({ id }) => this.#unsettled.has(id),
+  })
 
   /** @throws TypeError for a retention out of bounds. */
   constructor(store: SecretStore, runtime: Pick<Runtime, 'now'>, retention: AuditRetention = {}) {
@@ -75,7 +81,8 @@ export class StoreAudit implements AuditSink {
   }
 
   /**
-   * Keeps one event. An event that is there already, by its id, is not written again.
+   * Keeps one event. An event that is there already, by its id, is not written again. Calls that are made at once are written
+   * together; each waits for those before it.
    *
    * @throws TypeError for an event of more than 16 KiB.
    * @throws StoreError `ERR_STORE_UNAVAILABLE`: certainly not written. `ERR_STORE_OUTCOME_UNKNOWN`: append it again.
@@ -84,29 +91,7 @@ export class StoreAudit implements AuditSink {
     if (Buffer.byteLength(JSON.stringify(event)) > MAX_EVENT_BYTES) {
       throw new TypeError(`An audit event has at most ${MAX_EVENT_BYTES} bytes of JSON.`)
     }
-    const bounds = await this.#bounds(options)
-    let page = Math.max(this.#unsettled.get(event.id) ?? bounds.newest, bounds.oldest)
-    for (let lost = 0; ; ) {
-      const stored = await this.#store.readDocument(PREFIX + page, options)
-      const events = stored === null ? [] : parsePage(stored.value)
-      if (events?.some(({ id }) => id === event.id) === true) break
-      if (events === null || isFull(events, stored)) {
-        page += 1
-        continue
-      }
-      try {
-        const value = JSON.stringify([...events, event])
-        const revision = stored?.revision ?? 0
-        if ((await this.#store.writeDocument(PREFIX + page, revision, value, options)) !== null) break
-      } catch (error) {
-        if (!isEnvelopeError(error) || error.code !== 'ERR_STORE_OUTCOME_UNKNOWN') throw error
-        this.#remember(event.id, page)
-        lost += 1
-        if (lost === MOST_LOST_ANSWERS) throw error
-      }
-    }
-    this.#unsettled.delete(event.id)
-    if (!bounds.stored || page > bounds.newest) await this.#settle(page, options)
+    await this.#queue.append(event, options)
   }
 
   /**
@@ -139,6 +124,34 @@ export class StoreAudit implements AuditSink {
       else [page, before] = [page - 1, PAGE_EVENTS]
     }
     return { items, next: page >= oldest ? `${page}.${before}` : null, unreadable }
+  }
+
+  /** Writes the first events that one page takes. */
+  async #appendTo(events: readonly AuditEvent[], options: CallOptions): Promise<number> {
+    const bounds = await this.#bounds(options)
+    let page = Math.max(this.#unsettled.get(events[0]?.id ?? '') ?? bounds.newest, bounds.oldest)
+    let fitting: Fitting
+    for (let lost = 0; ; ) {
+      const stored = await this.#store.readDocument(PREFIX + page, options)
+      fitting = fit(stored, events)
+      if (fitting.count === 0) {
+        page += 1
+        continue
+      }
+      if (fitting.value === null) break
+      try {
+        const revision = stored?.revision ?? 0
+        if ((await this.#store.writeDocument(PREFIX + page, revision, fitting.value, options)) !== null) break
+      } catch (error) {
+        if (!isEnvelopeError(error) || error.code !== 'ERR_STORE_OUTCOME_UNKNOWN') throw error
+        for (const { id } of events.slice(0, fitting.count)) this.#remember(id, page)
+        lost += 1
+        if (lost === MOST_LOST_ANSWERS) throw error
+      }
+    }
+    for (const { id } of events.slice(0, fitting.count)) this.#unsettled.delete(id)
+    if (!bounds.stored || page > bounds.newest) await this.#settle(page, options)
+    return fitting.count
   }
 
   async #bounds(options: CallOptions): Promise<Bounds> {
@@ -211,9 +224,32 @@ export class StoreAudit implements AuditSink {
   }
 }
 
-/** Depends on the page alone, never on the event to be added: a page that is full stays so, for everybody. */
-function isFull(events: readonly AuditEvent[], stored: StoredDocument | null): boolean {
-  return events.length >= PAGE_EVENTS || Buffer.byteLength(stored?.value ?? '') >= FULL_BYTES
+/** What a page takes of some events: how many, those that it has counted, and its new value; `null` when it has them all. */
+interface Fitting {
+  readonly count: number
+  readonly value: string | null
+}
+
+/** Takes them one after the other, until the page is full; one that cannot be read takes none. */
+function fit(stored: StoredDocument | null, events: readonly AuditEvent[]): Fitting {
+  const text = stored?.value ?? '[]'
+  const there = parsePage(text)
+  if (there === null) return { count: 0, value: null }
+  const page = [...there]
+  const ids = new Set(there.map(({ id }) => id))
+  let bytes = Buffer.byteLength(text)
+  let count = 0
+  for (const event of events) {
+    if (!ids.has(event.id)) {
+      // Depends on the page alone, never on the event to be added: a page that is full stays so, for everybody.
+      if (page.length >= PAGE_EVENTS || bytes >= FULL_BYTES) break
+      page.push(event)
+      ids.add(event.id)
+      bytes += Buffer.byteLength(JSON.stringify(event)) + 1
+    }
+    count += 1
+  }
+  return { count, value: page.length === there.length ? null : JSON.stringify(page) }
 }
 
 /** `null` for a page that this version cannot read. */

@@ -321,6 +321,35 @@ describe('a destructive step', () => {
     expect(phases()).toEqual(['intent retire', 'done retire'])
   })
 
+  test('has its outcome written beside those of others that end at the same time', async () => {
+    const { trail, kept, answerWith } = bench()
+    const all = Promise.withResolvers<void>()
+    let waiting = 0
+    answerWith(async (event) => {
+      if (event.phase === 'done') {
+        waiting += 1
+        if (waiting === 3) all.resolve()
+        await all.promise
+      }
+      kept.push(event)
+    })
+    await Promise.all([retire(trail), retire(trail), retire(trail)])
+    expect(kept.map(({ phase }) => phase)).toEqual(['intent', 'intent', 'intent', 'done', 'done', 'done'])
+  })
+
+  test('whose outcome comes while another one waits is written behind that', async () => {
+    const { trail, kept, answerWith, mend } = bench()
+    await retire(trail, async () => answerWith(down))
+    answerWith((event) => (event.phase === 'done' ? down(event, {}) : Promise.resolve(void kept.push(event))))
+    await trail.around(PROMOTE, 'destructive', async () => mend())
+    expect(kept.map(({ phase, action }) => `${phase} ${action}`)).toEqual([
+      'intent retire',
+      'intent promote',
+      'done retire',
+      'done promote',
+    ])
+  })
+
   test('that fails during an outage of the sink is thrown on, and its failure waits', async () => {
     const { trail, answerWith, mend, phases } = bench()
     const error = new Error('the work failed')
