@@ -187,10 +187,13 @@ async function cancelUntilEnded(client: PostgresClient, running: Promise<unknown
     over = true
   }
   void Promise.race([running, after(CANCEL_GRACE_MS)]).then(end)
+  const requests: Promise<void>[] = []
   while (!over) {
-    await cancelStatement(client)
+    // One that is stuck on its way must not use up the time of those behind it.
+    requests.push(cancelStatement(client))
     await Promise.race([running, after(CANCEL_AGAIN_MS)])
   }
+  await Promise.all(requests)
 }
 
 /** What a promise answers, or `null` when the call may not go on before that. */
