@@ -12,7 +12,9 @@ export default defineConfig({
     include: ['{packages,examples}/*/test/**/*.test.ts', '{bench,test}/**/*.test.ts'],
     environment: 'node',
     // Two cores and several servers: a test that takes a second alone takes more in company.
-    testTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    expect: { poll: { timeout: 20_000 } },
     // Most of the long tests wait for servers: two at a time, however few cores there are.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     sequence: { sequencer: SlowFirst },

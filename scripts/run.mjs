@@ -95,19 +95,20 @@ function installDependencies(env) {
 
 /** Runs the program in the foreground and ends as it ends: same exit code, same signal. */
 function runAndBecome(command, args, env) {
-  const child = spawn(command, args, {
-    cwd: root,
-    env,
-    stdio: 'inherit',
-    shell: windows && command !== 'node',
-  })
   const forward = (signal) => {
     // A terminal sends Ctrl-C to the child as well; a second one would make it give up its orderly end.
     if (signal === 'SIGINT' && process.stdin.isTTY) return
     child.kill(signal)
   }
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
+  // Before there is a child: a signal that comes while it starts would end this process alone.
   for (const signal of signals) process.on(signal, forward)
+  const child = spawn(command, args, {
+    cwd: root,
+    env,
+    stdio: 'inherit',
+    shell: windows && command !== 'node',
+  })
   child.on('error', (error) => {
     process.stderr.write(`cannot run ${command}: ${error.message}\n`)
     process.exitCode = 127

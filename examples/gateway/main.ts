@@ -8,9 +8,9 @@ import { openStore } from './open-store.ts'
 import { proxy } from './proxy.ts'
 import { readSettings, SettingsError } from './settings.ts'
 
-/** How long answers in flight may take when the process is asked to end, and how long the whole end may take. */
+/** How long answers in flight may take when the process is asked to end, and when it gives up to end in order. */
 const DRAIN_MS = 1000
-const STOP_MS = 2000
+const STOP_MS = 10_000
 
 async function main(): Promise<void> {
   const settings = await readSettings()

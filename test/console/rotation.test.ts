@@ -14,7 +14,7 @@ describe('the page of rotations', () => {
     await using host = await openHost({ keks: ['v1', 'v2'] })
     await putMany(host.vault(), manyNames(1_500))
     await host.vault().keks.promote('v2')
-    const { id } = await host.vault().rotate({ ratePerSecond: 100, reason: 'by hand' })
+    const { id } = await host.vault().rotate({ ratePerSecond: 1, reason: 'by hand' })
     await using watched = await openPage(browser, host)
     const { page } = watched
     await signIn(page, host.url)

@@ -249,7 +249,7 @@ describe('the console is shown by itself', () => {
         const { page } = watched
         await page.goto(`${origin}/elsewhere`)
         const frame = page.frames()[1]
-        expect(frame?.url()).toBe('chrome-error://chromewebdata/')
+        await expect.poll(() => frame?.url()).toBe('chrome-error://chromewebdata/')
       }
     } finally {
       await close(other.server)

@@ -1,4 +1,4 @@
-import type { Browser } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { buildConsole, MOST_GZIPPED_BYTES } from '../../packages/console/build.mjs'
 import { go, openBrowser, openPage, signIn } from './browser.ts'
@@ -7,6 +7,7 @@ import { manyNames, openHost, putMany } from './host.ts'
 const SECRETS = 10_000
 /** The first look is the one that nothing is cached for; the best of some is the one that nothing else got in the way of. */
 const LOOKS = 3
+const LEAST_FRAMES = 3
 
 let browser: Browser
 beforeAll(async () => {
@@ -62,29 +63,46 @@ describe('the console is quick', () => {
     expect(rows).toBeLessThan(100)
 
     const search = page.getByLabel('Search by name')
-    await search.focus()
-    await page.evaluate(WATCH_FRAMES)
-    await page.keyboard.type('stripe/prod/team-0123')
-    await page.getByText('1 of 10,000 secrets').waitFor()
-    for (let presses = 0; presses < 21; presses += 1) await page.keyboard.press('Backspace')
-    await page.getByText('10,000 secrets', { exact: true }).waitFor()
-    const typing = (await page.evaluate(STOP)) as number[]
-
     const list = page.getByRole('region', { name: 'List of secrets' })
-    await page.evaluate(WATCH_FRAMES)
-    await list.press('End')
-    await page.getByRole('rowheader', { name: 'twilio/staging/team-0416' }).waitFor()
-    const scrolling = (await page.evaluate(STOP)) as number[]
-    expect(await page.locator('.long-list tbody tr').count()).toBeLessThan(100)
+    const typing: number[][] = []
+    const scrolling: number[][] = []
+    for (let look = 0; look < LOOKS; look += 1) {
+      await search.focus()
+      typing.push(
+        await framesOf(page, async () => {
+          await page.keyboard.type('stripe/prod/team-0123')
+          await page.getByText('1 of 10,000 secrets').waitFor()
+          for (let presses = 0; presses < 21; presses += 1) await page.keyboard.press('Backspace')
+          await page.getByText('10,000 secrets', { exact: true }).waitFor()
+        }),
+      )
+      scrolling.push(
+        await framesOf(page, async () => {
+          await list.press('End')
+          await page.getByRole('rowheader', { name: 'twilio/staging/team-0416' }).waitFor()
+        }),
+      )
+      expect(await page.locator('.long-list tbody tr').count()).toBeLessThan(100)
+      await list.press('Home')
+    }
 
     console.log(
-      `console: ${SECRETS} secrets, frames while typing ${told(typing)}, while scrolling ${told(scrolling)}`,
+      `console: ${SECRETS} secrets, frames while typing ${typing.map(told).join('; ')}; ` +
+        `while scrolling ${scrolling.map(told).join('; ')}`,
     )
-    expect(share(typing, 0.95)).toBeLessThan(100)
-    expect(share(scrolling, 0.5)).toBeLessThan(100)
+    expect(Math.min(...typing.map((frames) => share(frames, 0.95)))).toBeLessThan(100)
+    expect(Math.min(...scrolling.map((frames) => share(frames, 0.5)))).toBeLessThan(100)
     expect(watched.errors).toEqual([])
   })
 })
+
+/** How long each frame took while something was done, and some frames longer. */
+async function framesOf(page: Page, act: () => Promise<void>): Promise<number[]> {
+  await page.evaluate(WATCH_FRAMES)
+  await act()
+  await page.waitForFunction(`frames_.length > ${LEAST_FRAMES}`)
+  return (await page.evaluate(STOP)) as number[]
+}
 
 function share(times: readonly number[], part: number): number {
   return [...times].sort((a, b) => a - b)[Math.floor((times.length - 1) * part)] ?? Number.POSITIVE_INFINITY

@@ -164,7 +164,7 @@ export const MATRIX: Readonly<Record<RetirementReasonCode, MatrixRow>> = {
         async run(scene) {
           const count = (): Promise<number> => new Promise(() => {})
           const vault = await scene.rotated({ declaredSources: [{ name: 'sessions', count }] })
-          return { vault, kekId: 'v1', claims: { timeoutMs: 4_000 } }
+          return { vault, kekId: 'v1', claims: { timeoutMs: 8_000 } }
         },
       },
     ),

@@ -87,10 +87,10 @@ test('four processes rotate 200,000 secrets, one killed every two seconds, besid
     for (const id of operation?.workers ?? []) workers.add(id)
     shards.add(operation?.shards.total ?? 0)
     if (performance.now() < nextKillMs) continue
-    nextKillMs += KILL_EVERY_MS
     await crowd[kills % PROCESSES]?.kill()
     crowd[kills % PROCESSES] = await join()
     kills += 1
+    nextKillMs = performance.now() + KILL_EVERY_MS
   } while (operation === undefined || operation.status === 'running')
   const seconds = (performance.now() - beganMs) / 1_000
   const written = await writer.stop()

@@ -7,7 +7,7 @@
 import { writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
-import { explicitKeys, openVault, type SecretStore, type SecretVault } from '@talos/envelope'
+import { explicitKeys, isEnvelopeError, openVault, type SecretStore, type SecretVault } from '@talos/envelope'
 import { interceptStore } from '@talos/envelope/testing'
 import { dividedStore } from './divided-store.ts'
 import { openAddress } from './open-address.ts'
@@ -70,12 +70,21 @@ async function run(task: Task): Promise<void> {
   if (act === 'cancel') await secondWrite.promise
   counting = true
   if (act === 'resume') await vault.rotations.resume(operationId ?? '')
-  if (act === 'cancel') await vault.rotations.cancel(begun ?? '')
+  if (act === 'cancel') await cancel(vault, begun ?? '')
   const status = await endOf(opened.store, begun ?? operationId ?? '')
   const made = calls
   await vault.close()
   say({ is: 'ended', status, calls: made })
   process.exit(0)
+}
+
+/** Cancels a rotation, which may be over by then. */
+async function cancel(vault: SecretVault, id: string): Promise<void> {
+  try {
+    await vault.rotations.cancel(id)
+  } catch (error) {
+    if (!isEnvelopeError(error) || error.code !== 'ERR_ROTATION_STATE') throw error
+  }
 }
 
 async function begin(

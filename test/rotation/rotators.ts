@@ -74,13 +74,13 @@ export class Rotators {
     const rotators = new Rotators(kind)
     // What it compiled is left to the others when it ends in good order, which they never do.
     await (await rotators.#start()).leave()
-    for (let n = 0; n < ahead; n += 1) rotators.#spare.push(rotators.#start())
+    for (let n = 0; n < ahead; n += 1) rotators.#startSpare()
     return rotators
   }
 
   async take(): Promise<Rotator> {
     const next = this.#spare.shift() ?? this.#start()
-    this.#spare.push(this.#start())
+    this.#startSpare()
     return await next
   }
 
@@ -88,8 +88,15 @@ export class Rotators {
     this.#isClosed = true
     const gone = [...this.#children].map((child) => once(child, 'close'))
     for (const child of this.#children) child.kill('SIGKILL')
-    await Promise.all([...gone, ...this.#spare.map((spare) => spare.catch(() => null))])
+    await Promise.allSettled([...gone, ...this.#spare])
     rmSync(this.#cache, { recursive: true, force: true })
+  }
+
+  #startSpare(): void {
+    const spare = this.#start()
+    // Whoever takes it is told; until then nobody is.
+    spare.catch(() => {})
+    this.#spare.push(spare)
   }
 
   async #start(): Promise<Rotator> {

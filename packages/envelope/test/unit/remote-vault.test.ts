@@ -1,6 +1,8 @@
+import { heldClock } from '@talos/envelope/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { RotationOperation } from '../../src/index.ts'
 import { explicitKeys, type KeySource, MemoryStore, openVault, type SecretVault } from '../../src/index.ts'
+import type { Runtime } from '../../src/runtime.ts'
 import { type FakeKms, startFakeKms } from '../support/fake-kms.ts'
 import { kekBytes, wrapOf } from '../support/vaults.ts'
 
@@ -23,9 +25,15 @@ afterEach(async () => {
   for (const vault of open.splice(0)) await vault.close()
 })
 
-/** A vault under real clocks: an HTTP server does not wait for a clock that stands still. */
-async function vaultOn(keys: KeySource, leaseMs = 600): Promise<SecretVault> {
-  const vault = await openVault({ store, keys, namespace: 'gateway', leaseMs })
+/** Short enough that a test may wait for heartbeats, where they are the point. */
+const SHORT_LEASE = { leaseMs: 600 }
+
+/** A vault under real clocks, if none is given: an HTTP server does not wait for a clock that stands still. */
+async function vaultOn(
+  keys: KeySource,
+  options: { readonly leaseMs?: number; readonly runtime?: Runtime } = {},
+): Promise<SecretVault> {
+  const vault = await openVault({ store, keys, namespace: 'gateway', ...options })
   open.push(vault)
   return vault
 }
@@ -34,15 +42,20 @@ const localOnly = (): KeySource => explicitKeys({ currentKekId: 'v1', keks: { v1
 const wishes = (currentKekId: string): KeySource =>
   explicitKeys({ currentKekId, keks: { v1: V1, v3: kekBytes(3), kms1: kms.key(ARN) } })
 
-async function seed(count: number): Promise<void> {
-  const vault = await openVault({ store, keys: localOnly(), namespace: 'gateway' })
+async function seed(count: number, options: { readonly runtime?: Runtime } = {}): Promise<void> {
+  const vault = await openVault({ store, keys: localOnly(), namespace: 'gateway', ...options })
   for (let index = 0; index < count; index += 1) await vault.put(`s${index}`, `value ${index}`)
   await vault.close()
 }
 
-async function ended(vault: SecretVault, id: string): Promise<RotationOperation> {
+async function ended(
+  vault: SecretVault,
+  id: string,
+  advance?: (milliseconds: number) => Promise<void>,
+): Promise<RotationOperation> {
   return await vi.waitFor(
     async () => {
+      await advance?.(20)
       const operation = await vault.rotations.get(id)
       if (operation === null || operation.status === 'running') throw new Error('still running')
       return operation
@@ -87,7 +100,7 @@ describe('a vault with a remote KEK', () => {
   test('F25: opens, is ready and serves local secrets while the provider is away, and promotes when it is back', async () => {
     await seed(2)
     kms.disturb = () => 'outage'
-    const vault = await vaultOn(wishes('kms1'))
+    const vault = await vaultOn(wishes('kms1'), SHORT_LEASE)
     expect(vault.ready).toBe(true)
     expect((await vault.get('s0'))?.text()).toBe('value 0')
     expect(await vault.put('s1', 'value 1')).toMatchObject({ outcome: 'replaced' })
@@ -113,7 +126,7 @@ describe('a vault with a remote KEK', () => {
       const startedAt = performance.now()
       await expect(vault.put('a', 'second', { timeoutMs: 150 })).rejects.toMatchObject(unavailable)
       await expect(vault.get('a', { timeoutMs: 150 })).rejects.toMatchObject(unavailable)
-      expect(performance.now() - startedAt).toBeLessThan(3_000)
+      expect(performance.now() - startedAt).toBeLessThan(8_000)
       expect((await vault.get('s0'))?.text()).toBe('value 0')
       expect(vault.ready).toBe(true)
     }
@@ -170,15 +183,19 @@ describe('a rotation', () => {
   test.each(['outage', 'throttle', 'cut', 'silence'] as const)(
     'F25: waits while the provider is away (%s), keeps its lease, and finishes with nothing failed',
     async (disturbance) => {
-      await seed(120)
-      const vault = await vaultOn(wishes('kms1'))
-      const rival = await vaultOn(wishes('kms1'))
+      // This clock goes on only where the test lets it: a machine that pauses lets no lease end.
+      const { runtime, advance } = heldClock()
+      store = new MemoryStore({ level: 'strong', monotonicMs: runtime.monotonicMs })
+      await seed(120, { runtime })
+      const vault = await vaultOn(wishes('kms1'), { runtime, ...SHORT_LEASE })
+      const rival = await vaultOn(wishes('kms1'), { runtime, ...SHORT_LEASE })
       const from = kms.requests()
       kms.disturb = (call) => (call > from + 40 ? disturbance : null)
       const { id } = await vault.rotate()
       // Three times the lease: without saves meanwhile the rival would have taken the operation over.
       const waiting = await vi.waitFor(
         async () => {
+          await advance(20)
           const operation = await rival.rotations.get(id)
           const { updatedAt = '', startedAt = '' } = operation ?? {}
           expect(Date.parse(updatedAt) - Date.parse(startedAt)).toBeGreaterThan(1_800)
@@ -193,7 +210,7 @@ describe('a rotation', () => {
       expect((await vault.get('s0'))?.text()).toBe('value 0')
       kms.disturb = () => null
       kms.endSilence()
-      const operation = await ended(vault, id)
+      const operation = await ended(vault, id, advance)
       expect(operation).toMatchObject({ status: 'completed', lastError: null })
       expect(operation.totals).toMatchObject({ scanned: 120, rewrapped: 120, failed: 0 })
       await expectReadable(vault, 120)
@@ -255,12 +272,10 @@ describe('a rotation', () => {
     kms.disturb = () => 'silence'
     const asked = kms.requests()
     const { id } = await vault.rotate()
-    await vi
-      .waitFor(() => expect(kms.requests()).toBeGreaterThan(asked), { timeout: 5_000 })
-      .catch(() => null)
+    await vi.waitFor(() => expect(kms.requests()).toBeGreaterThan(asked), { timeout: 20_000 })
     const startedAt = performance.now()
     await vault.close()
-    expect(performance.now() - startedAt).toBeLessThan(2_000)
+    expect(performance.now() - startedAt).toBeLessThan(5_000)
     kms.disturb = () => null
     const next = await vaultOn(wishes('kms1'))
     expect((await next.rotations.get(id))?.status).toMatch(/running|completed/)
