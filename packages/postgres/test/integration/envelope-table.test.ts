@@ -10,8 +10,10 @@ import {
   type PostgresPool,
   type PostgresQuery,
 } from '@talos/envelope-postgres'
+import type { PoolClient } from 'pg'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type ServiceName, service } from '../../../../test/services/service.ts'
+import { until } from '../../../../test/stored-secrets.ts'
 import { type Database, database } from '../database.ts'
 import { contextOf, Orders, v1, v2 } from '../orders.ts'
 
@@ -231,12 +233,15 @@ test('a row that a transaction holds is waited for, not lost and not overwritten
   await client.query('BEGIN')
   await client.query(`UPDATE ${orders.place} SET "Card %" = $1 WHERE "Id" = 3`, [newer])
   await client.query(`UPDATE ${orders.place} SET note = 'same card' WHERE "Id" = 5`)
-  const held = source.rewrap(changes, { timeoutMs: 300 })
-  await expect(held).rejects.toMatchObject({ code: 'ERR_STORE_OUTCOME_UNKNOWN', retryable: true })
+  const abort = new AbortController()
+  const held = source.rewrap(changes, { signal: abort.signal }).catch((error: unknown) => error)
+  await waitedFor(store, client)
+  abort.abort()
+  expect(await held).toMatchObject({ code: 'ERR_STORE_OUTCOME_UNKNOWN', retryable: true })
   // What nobody held was not kept waiting.
   expect(await source.count('v2', {})).toBe(18)
   const rewrapping = source.rewrap(changes, {})
-  await waiting(store)
+  await waitedFor(store, client)
   await client.query('COMMIT')
   const outcomes = await rewrapping
   expect([outcomes[2], outcomes[4]]).toEqual(['changed', 'done'])
@@ -245,9 +250,11 @@ test('a row that a transaction holds is waited for, not lost and not overwritten
   expect(rows.filter(({ card }) => card?.startsWith('talos:v2:v2:'))).toHaveLength(19)
 })
 
-async function waiting(store: Database): Promise<void> {
-  const sql = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-  while ((await store.run(sql)).length === 0) await new Promise((resolve) => setImmediate(resolve))
+/** Waits until a statement waits for the transaction of a client. */
+async function waitedFor(store: Database, client: PoolClient): Promise<void> {
+  const [holder] = (await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows
+  const sql = 'SELECT FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))'
+  await until(async () => (await store.run(sql, [holder?.pid])).length > 0)
 }
 
 test('is never part of a deadlock, whatever the order in which transactions lock rows', async () => {

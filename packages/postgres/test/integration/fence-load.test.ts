@@ -1,3 +1,4 @@
+import type { Outcome, SecretStore } from '@talos/envelope'
 import type { PoolClient } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { PostgresServer } from '../../../../test/services/postgres-server.ts'
@@ -30,6 +31,35 @@ async function writeUntilFenced(
   }
 }
 
+/** Puts one secret after another until an outcome is the last. Answers how many, and how long the longest put took. */
+async function putUntil(
+  store: SecretStore,
+  isLast: (outcome: Outcome) => boolean,
+): Promise<{ readonly puts: number; readonly longestMs: number }> {
+  let longestMs = 0
+  for (let puts = 1; ; puts += 1) {
+    const began = performance.now()
+    const [outcome] = await store.write(1, [creating(`put-${puts}`)])
+    longestMs = Math.max(longestMs, performance.now() - began)
+    if (isLast(outcome!)) return { puts, longestMs }
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+/** Does something beside puts into another store, which no fence holds up: the longest tells how late the machine is. */
+async function besidePuts<T>(
+  work: () => Promise<T>,
+): Promise<{ readonly result: T; readonly lateMs: number }> {
+  const free = await database(server.url()).migrated()
+  await filled(free, 0)
+  let over = false
+  const working = work().finally(() => {
+    over = true
+  })
+  const [result, { longestMs }] = await Promise.all([working, putUntil(free, () => over)])
+  return { result, lateMs: longestMs }
+}
+
 async function nextMultixact(at: Database): Promise<number> {
   const [row] = await at.run<{ age: number }>("SELECT mxid_age('1'::xid) AS age")
   return row!.age
@@ -43,16 +73,18 @@ test('16 connections that write without pause in transactions of 5 ms let a prom
   const multixact = await nextMultixact(at)
   const writers = clients.map((client, n) => writeUntilFenced(at, client, n, 5))
   await until(async () => ((await store.census()).get('v1') ?? 0) > 500)
-  const began = performance.now()
-  expect(await store.writeDocument('keyring', 1, '{"epoch":2}')).toBe(2)
-  const tookMs = performance.now() - began
+  const { result: tookMs, lateMs } = await besidePuts(async () => {
+    const began = performance.now()
+    expect(await store.writeDocument('keyring', 1, '{"epoch":2}')).toBe(2)
+    return performance.now() - began
+  })
   const settled = await store.census()
   const written = (await Promise.all(writers)).reduce((sum, count) => sum + count, 0)
   expect(settled).toEqual(new Map([['v1', written]]))
   expect(await store.census()).toEqual(settled)
   expect(await nextMultixact(at)).toBe(multixact)
   console.log(`postgres: fence against 16 writers of 5 ms: ${tookMs.toFixed(0)} ms after ${written} writes`)
-  expect(tookMs).toBeLessThan(2_000)
+  expect(tookMs - lateMs).toBeLessThan(2_000)
 })
 
 test('four overlapping transactions of the application of 1 s let a promotion through within 15 s', async () => {
@@ -86,19 +118,13 @@ test('beside a transaction of the application of 10 s no put waits longer than m
   const began = performance.now()
   const long = client.query('SELECT pg_sleep(10)').then(() => client.query('COMMIT'))
   const fence = store.writeDocument('keyring', 1, '{"epoch":2}')
-  let longestMs = 0
-  let puts = 0
-  for (let outcome = 'done'; outcome !== 'fenced'; puts += 1) {
-    const put = performance.now()
-    outcome = (await store.write(1, [creating(`put-${puts}`)]))[0]!
-    // The one that is fenced waited for nobody but the fence, and is repeated by a vault under the next KEK.
-    longestMs = Math.max(longestMs, performance.now() - put)
-    await new Promise((resolve) => setImmediate(resolve))
-  }
+  // The one that is fenced waited for nobody but the fence, and is repeated by a vault under the next KEK.
+  const { result, lateMs } = await besidePuts(() => putUntil(store, (outcome) => outcome === 'fenced'))
+  const { puts, longestMs } = result
   await long
   expect(await fence).toBe(2)
   console.log(
-    `postgres: beside a transaction of 10 s: fence ${(performance.now() - began).toFixed(0)} ms, ${puts} puts, the longest ${longestMs.toFixed(0)} ms`,
+    `postgres: beside a transaction of 10 s: fence ${(performance.now() - began).toFixed(0)} ms, ${puts} puts, the longest ${longestMs.toFixed(0)} ms, of those into another store ${lateMs.toFixed(0)} ms`,
   )
-  expect(longestMs).toBeLessThan(2_100)
+  expect(longestMs - lateMs).toBeLessThan(2_100)
 }, 40_000)

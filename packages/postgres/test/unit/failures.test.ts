@@ -232,13 +232,12 @@ describe('of a call', () => {
     const abort = new AbortController()
     const name = `census ${at.schema}`.replaceAll('"', '')
     const pool = at.pool({ application_name: name, max: 1 })
-    const running = at.store({ pool }).census({ signal: abort.signal })
+    // Longer than the test may take: only the abort can end it.
+    const running = at.store({ pool }).census({ signal: abort.signal, timeoutMs: 600_000 })
     const sleeping = 'SELECT FROM pg_stat_activity WHERE application_name = $1 AND wait_event = $2'
     await until(async () => (await at.run(sleeping, [name, 'PgSleep'])).length === 1)
-    const began = performance.now()
     abort.abort()
     await expect(running).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE', retryable: true })
-    expect(performance.now() - began).toBeLessThan(1_000)
     expect(await at.run(sleeping, [name, 'PgSleep'])).toEqual([])
     expect(pool.totalCount).toBe(1)
     await expect(at.store({ pool }).census({ timeoutMs: 50 })).rejects.toMatchObject({
