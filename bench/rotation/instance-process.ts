@@ -21,6 +21,7 @@ interface Opened {
 
 let opened: Opened | null = null
 let latencies: number[] = []
+const underWay = new Set<Promise<void>>()
 
 function say(said: Said): void {
   process.send?.(said)
@@ -69,6 +70,8 @@ async function answer(asked: Asked): Promise<unknown> {
     case 'rotate':
       return (await opened?.vault.rotate())?.id
     case 'latencies': {
+      // However late one ends, it was asked for before.
+      await Promise.allSettled(underWay)
       const told = latencies
       latencies = []
       return told
@@ -88,8 +91,14 @@ async function serve({ get, atMs }: Arrival): Promise<void> {
   latencies.push(sharedClockMs() - atMs)
 }
 
+function served(arrival: Arrival): Promise<void> {
+  const serving = serve(arrival).finally(() => underWay.delete(serving))
+  underWay.add(serving)
+  return serving
+}
+
 process.on('message', (message: Asked | Arrival) => {
   const doing =
-    'get' in message ? serve(message) : answer(message).then((value) => say({ answer: value ?? null }))
+    'get' in message ? served(message) : answer(message).then((value) => say({ answer: value ?? null }))
   doing.catch((error: unknown) => say({ failed: String(error) }))
 })

@@ -179,13 +179,19 @@ describe('of a table that is busy', () => {
     async (fault) => {
       const { proxy, store, table } = await behindProxy()
       await filled(store, 1)
-      proxy.judge(() => fault)
+      let faults = 0
+      proxy.judge(() => {
+        faults += 1
+        // From then on no attempt is begun that has not three times as long left: none is cut short by chance.
+        proxy.delay(faults === 3 ? 1_000 : 0)
+        return fault
+      })
       await expect(
-        store.write(1, [rewrapping('n0', 'v1', 'v2')], { timeoutMs: 2_000 }),
+        store.write(1, [rewrapping('n0', 'v1', 'v2')], { timeoutMs: 5_000 }),
       ).rejects.toMatchObject({
         code: 'ERR_STORE_UNAVAILABLE',
         retryable: true,
-        message: expect.stringMatching(/gave up after 2000 ms: .*nothing was written/),
+        message: expect.stringMatching(/gave up after 5000 ms: .*nothing was written/),
       })
       expect(proxy.counts().refused).toBeGreaterThan(2)
       expect((await table.store().read(['n0']))[0]?.wrap).toBe(secretOf('n0').wrap)
@@ -326,18 +332,24 @@ describe('of a network that fails', () => {
   test('a change of the keyring that could not be ended says so, and the reader ends it', async () => {
     const { proxy, store } = await behindProxy()
     await filled(store, 0)
-    proxy.judge(({ operation, body }) =>
-      operation === 'UpdateItem' && JSON.stringify(body['Key']).includes('guard#7')
-        ? 'TransactionConflict'
-        : 'forward',
-    )
-    await expect(store.writeDocument('keyring', 1, '{}', { timeoutMs: 300 })).rejects.toMatchObject({
+    const enough = new AbortController()
+    let conflicts = 0
+    proxy.judge(({ operation, body }) => {
+      if (operation !== 'UpdateItem' || !JSON.stringify(body['Key']).includes('guard#7')) return 'forward'
+      conflicts += 1
+      if (conflicts === 2) enough.abort()
+      return 'TransactionConflict'
+    })
+    await expect(store.writeDocument('keyring', 1, '{}', { signal: enough.signal })).rejects.toMatchObject({
       code: 'ERR_STORE_OUTCOME_UNKNOWN',
       message: expect.stringContaining('the keyring document is at revision 2'),
     })
-    await expect(store.readDocument('keyring', { timeoutMs: 300 })).rejects.toMatchObject({
+    // Three times as long as an answer takes is not left after the first conflict: no attempt is cut short by chance.
+    proxy.delay(1_000)
+    await expect(store.readDocument('keyring', { timeoutMs: 4_500 })).rejects.toMatchObject({
       code: 'ERR_STORE_UNAVAILABLE',
     })
+    proxy.delay(0)
     proxy.judge(null)
     expect((await store.readDocument('keyring'))?.revision).toBe(2)
     expect(await store.writeDocument('keyring', 1, '{}')).toBe(2)

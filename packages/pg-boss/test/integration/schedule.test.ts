@@ -90,16 +90,16 @@ test('a KEK that has become too old is replaced once, however many instances say
   await boss.createQueue('rotate-kek', { policy: 'exclusive' })
   const keks = await kekDirectory()
   await keks.provide('v1')
-  const due: string[] = []
+  const due: Promise<unknown>[] = []
   const onEvent: EventListener = (event) => {
     if (event.type !== 'rotation_due' || event.kekId !== 'v1') return
-    due.push(event.kekId)
-    void boss.send('rotate-kek', { kekId: event.kekId }, { singletonKey: event.kekId })
+    due.push(boss.send('rotate-kek', { kekId: event.kekId }, { singletonKey: event.kekId }))
   }
   const options = { keys: keks.source(), leaseMs: 1_000, rotationDueAfterMs: 500, onEvent }
   const vaults = [await vaultOn(url, boss, options), await vaultOn(url, boss, options)] as const
   await vaults[0].put('openai/prod', 'sk-one')
   await vi.waitFor(() => expect(due).toHaveLength(2), WAIT)
+  await Promise.all(due)
   expect(await boss.findJobs('rotate-kek')).toHaveLength(1)
 
   await boss.work<{ kekId: string }>('rotate-kek', { pollingIntervalSeconds: 0.5 }, async ([job]) => {

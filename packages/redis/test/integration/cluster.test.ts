@@ -54,4 +54,4 @@ test('a Cluster keeps the incarnation when a slot is moved, and not when a repli
   await until(async () => String(await owner.info('replication')).includes('role:slave'))
   expect(await store.census()).toEqual(new Map([['v1', 3]]))
   expect((await store.identify()).incarnation).not.toBe(before.incarnation)
-}, 30_000)
+}, 120_000)

@@ -6,6 +6,7 @@ import { creating, filled, secretOf } from '../records.ts'
 import { Child } from './child.ts'
 
 const HELD_MS = 2_000
+const LEAST_SAMPLES = HELD_MS / 10
 const WRITERS = 50
 
 test('while another process holds the write lock for 2 s the event loop goes on, reads are served and writes wait', async () => {
@@ -28,7 +29,8 @@ test('while another process holds the write lock for 2 s the event loop goes on,
     return outcome
   })
   let reads = 0
-  while (performance.now() - began < HELD_MS) {
+  // A loop that hardly turns never has the samples, and the test never ends.
+  while (performance.now() - began < HELD_MS || delay.count <= LEAST_SAMPLES) {
     await store.read([`n${reads % 1_000}`])
     reads += 1
     if (reads % 10 === 0) await setTimeout(1)
@@ -36,15 +38,14 @@ test('while another process holds the write lock for 2 s the event loop goes on,
   delay.disable()
   expect(written).toBe(0)
   holder.go()
-  const idleP99 = Number(await holder.line())
+  const holderP99 = Number(await holder.line())
   expect(await Promise.all(writes)).toEqual(writes.map(() => 'done'))
 
   const milliseconds = (nanoseconds: number) => (nanoseconds / 1e6).toFixed(1)
   console.log(
     `event-loop delay under a lock held for ${HELD_MS} ms: p50 ${milliseconds(delay.percentile(50))} ms, ` +
-      `p99 ${milliseconds(delay.percentile(99))} ms, max ${milliseconds(delay.max)} ms (idle holder: p99 ${idleP99.toFixed(1)} ms); ${reads} reads served`,
+      `p99 ${milliseconds(delay.percentile(99))} ms, max ${milliseconds(delay.max)} ms (holder: p99 ${holderP99.toFixed(1)} ms); ${reads} reads served`,
   )
-  expect(delay.count).toBeGreaterThan(HELD_MS / 10)
-  // The process that only holds the lock sees what the machine's other work costs.
-  expect(delay.percentile(99) / 1e6 - idleP99).toBeLessThan(50)
+  // The holder reads just as much and waits for no lock: it sees what the machine's other work costs.
+  expect(delay.percentile(99) / 1e6 - holderP99).toBeLessThan(50)
 }, 30_000)

@@ -50,4 +50,4 @@ test(`${KILLS} writers killed at random moments lose nothing that was acknowledg
     .get()
   expect(counts?.['headers']).toBe(counts?.['sealed'])
   console.log(`${KILLS} kills, ${acknowledged} acknowledged writes, 0 lost`)
-}, 60_000)
+}, 120_000)

@@ -7,6 +7,7 @@
 import { writeSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
+import { setTimeout } from 'node:timers/promises'
 import { StoreAudit, type StoredSecret } from '@talos/envelope'
 import { openSqliteDatabase, sqliteStore } from '@talos/envelope-sqlite'
 import { auditEvent, creating, rewrapping, secretOf } from '../records.ts'
@@ -75,26 +76,46 @@ const TASKS: Record<string, () => Promise<void>> = {
     }
   },
 
-  /** Appends audit events until there are as many as asked for, or until it is killed, and says each one that is kept. */
+  /**
+   * Appends as many audit events as asked for, or one more after it is told to stop, or until it is killed. Says each one
+   * that is kept, and that it is over.
+   */
   async audit() {
-    const audit = new StoreAudit(store, { now: Date.now })
+    const audit = new StoreAudit(store, { now: Date.now }, { maxEvents: 1_000_000 })
     say('ready')
     await told()
-    for (let n = 0; n < Number(argument); n += 1) {
+    let stopped = false
+    void told().then(() => {
+      stopped = true
+    })
+    for (let n = 0, last = false; n < Number(argument) && !last; n += 1) {
+      last = stopped
       const event = auditEvent(`${process.pid} ${n}`)
       await audit.append(event, { timeoutMs: 60_000 })
       say(event.id)
     }
+    say('over')
   },
 
-  /** Holds the database's write lock until it is told to let go, and says its own event-loop delay at p99 meanwhile. */
+  /**
+   * Holds the database's write lock until it is told to let go, reads on another connection meanwhile, and says its own
+   * event-loop delay at p99.
+   */
   async hold() {
-    database.exec('BEGIN IMMEDIATE')
+    const holder = openSqliteDatabase(path)
+    holder.exec('BEGIN IMMEDIATE')
     const delay = monitorEventLoopDelay({ resolution: 1 })
     delay.enable()
     say('held')
-    await told()
-    database.exec('COMMIT')
+    let over = false
+    void told().then(() => {
+      over = true
+    })
+    for (let reads = 1; !over; reads += 1) {
+      await store.read([`n${reads % 1_000}`])
+      if (reads % 10 === 0) await setTimeout(1)
+    }
+    holder.close()
     say(String(delay.percentile(99) / 1e6))
   },
 }
