@@ -26,13 +26,28 @@ const MOST_AT_ONCE = 50
 export class AppendQueue {
   readonly #parts: AppendQueueParts
   readonly #entries: Entry[] = []
+  /** By the id of the event: what its latest call waits for. */
+  readonly #underWay = new Map<string, Promise<void>>()
   #isWriting = false
 
   constructor(parts: AppendQueueParts) {
     this.#parts = parts
   }
 
+  /** An event that comes again while it is under way waits for that: on a later page it would not be found. */
   append(event: AuditEvent, options: CallOptions): Promise<void> {
+    const { id } = event
+    const enqueue = (): Promise<void> => this.#enqueue(event, options)
+    const appending = this.#underWay.get(id)?.catch(enqueue) ?? enqueue()
+    this.#underWay.set(id, appending)
+    const forget = (): void => {
+      if (this.#underWay.get(id) === appending) this.#underWay.delete(id)
+    }
+    appending.then(forget, forget)
+    return appending
+  }
+
+  #enqueue(event: AuditEvent, options: CallOptions): Promise<void> {
     return new Promise((kept, failed) => {
       this.#entries.push({ event, options, kept, failed })
       if (!this.#isWriting) void this.#writeAll()

@@ -173,3 +173,38 @@ test('one event that comes several times at once is kept once', async () => {
   )
   expect(await reasons()).toEqual(['first', 'twice', 'between'])
 })
+
+test('an event that is given again while it is under way, behind a page of others, is kept once', async () => {
+  const gate = Promise.withResolvers<void>()
+  const { audit, reasons } = bench(async ({ proceed }) => {
+    await gate.promise
+    return await proceed()
+  })
+  const slow = event('slow')
+  const others = numbers(120).map((reason) => audit.append(event(reason)))
+  const appends = [
+    audit.append(slow),
+    ...numbers(120).map((n) => audit.append(event(`more ${n}`))),
+    audit.append(slow),
+  ]
+  gate.resolve()
+  await Promise.all([...others, ...appends])
+  expect((await reasons()).filter((reason) => reason === 'slow')).toEqual(['slow'])
+  expect(await reasons()).toHaveLength(241)
+})
+
+test('an event that is given again while a call for it fails is written then', async () => {
+  let isDown = true
+  const { audit, reasons } = bench(async (call) => {
+    if (!isPageWrite(call) || !isDown) return await call.proceed()
+    isDown = false
+    throw unavailable()
+  })
+  const again = event('again')
+  expect(await ends([again, again, again].map((each) => audit.append(each)))).toEqual([
+    'ERR_STORE_UNAVAILABLE',
+    'kept',
+    'kept',
+  ])
+  expect(await reasons()).toEqual(['again'])
+})
