@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { PostgresServer } from './postgres-server.ts'
 import { freePort, pgbouncerProgram, serverFolder } from './programs.ts'
 
-const START_TIMEOUT_MS = 10_000
+const START_TIMEOUT_MS = 60_000
 
 /** PgBouncer in front of a server, in transaction mode: a connection to it is another one to the server each time. */
 export class PgBouncer {

@@ -81,11 +81,24 @@ export function serverFolder(name: string, account: Account): string {
 }
 
 /** A port that was free a moment ago. */
-export function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
+  return await listening(0)
+}
+
+/** Whether a port was free a moment ago. */
+export function isFree(port: number): Promise<boolean> {
+  return listening(port).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** Listens on a port for a moment; answers which it was. */
+function listening(port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(port, '127.0.0.1', () => {
       const address = server.address()
       server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
     })

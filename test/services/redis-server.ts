@@ -4,11 +4,11 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { freePort } from './programs.ts'
+import { freePort, isFree } from './programs.ts'
 
 const SERVER = '/usr/bin/redis-server'
 const CLIENT = '/usr/bin/redis-cli'
-const START_TIMEOUT_MS = 10_000
+const START_TIMEOUT_MS = 60_000
 const SLOTS = 16_384
 const MASTERS = 3
 
@@ -41,7 +41,7 @@ export class RedisServer {
     }
     // A node of a Cluster also takes the port 10,000 above its own.
     let port = await freePort()
-    while (port > 55_000) port = await freePort()
+    while (port > 55_000 || !(await isFree(port + 10_000))) port = await freePort()
     const server = new RedisServer(port, settings)
     try {
       await server.up()
