@@ -5,7 +5,6 @@ import { type KekId, kekTexts, LEASE_MS, openInstance } from './instances.ts'
 import { type Place, placeOn, type StoreName } from './places.ts'
 import type { Death, Task } from './protocol.ts'
 import type { Rotators } from './rotators.ts'
-import { stallsOfThisProcess } from './stalls.ts'
 
 /** A rotation that is cut short at each of its store calls. */
 export interface Cut {
@@ -99,12 +98,10 @@ export class Lane {
     rotator.give(this.#task(death, paused?.id ?? null))
     const end = await rotator.end()
     const diedMs = end.how === 'killed' ? end.atMs : performance.now()
-    const stalledMs = stallsOfThisProcess()
     const survivor = live ?? (await this.#open(['v1', 'v2']))
     const id = await this.#carryOn(survivor)
     const operation = await this.#final(survivor, id, diedMs)
-    // The survivor lives in this process, with seven others: while the machine lets none of them run, nobody is stuck.
-    const tookMs = performance.now() - diedMs - stalledMs()
+    const tookMs = performance.now() - diedMs
     const faults = [...this.#faultsOf(operation, tookMs), ...(await this.#faultsOfValues(survivor))]
     if (operation?.status === 'cancelled') {
       const again = await survivor.rotate()

@@ -1,4 +1,3 @@
-import type { CallOptions, SecretStore } from '@talos/envelope'
 import { conformanceChecks, type OpenStore } from '@talos/envelope-conformance'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type DynamodbProxy, openDynamodbProxy, seeded } from '../../../../test/proxies/dynamodb-proxy.ts'
@@ -11,26 +10,6 @@ const FAULTS = [
   ...Array.from({ length: 6 }, () => 'TransactionConflict' as const),
   ...(['ThrottlingException', 'ProvisionedThroughputExceededException', 'RequestLimitExceeded'] as const),
 ]
-
-/** A store that begins no attempt with less time left than three times the slowest needs time for slow ones. */
-const TIMEOUT_MS = 60_000
-
-/** The same store, with more time for each call that does not say how much it has. */
-function patient(store: SecretStore): SecretStore {
-  const within = (options?: CallOptions) => ({ timeoutMs: TIMEOUT_MS, ...options })
-  return {
-    identify: (options) => store.identify(within(options)),
-    read: (names, options) => store.read(names, within(options)),
-    scan: (query, options) => store.scan(query, within(options)),
-    write: (guard, changes, options) => store.write(guard, changes, within(options)),
-    census: (options) => store.census(within(options)),
-    readDocument: (key, options) => store.readDocument(key, within(options)),
-    writeDocument: (key, revision, value, options) =>
-      store.writeDocument(key, revision, value, within(options)),
-    listDocuments: (query, options) => store.listDocuments(query, within(options)),
-    shards: (atMost, options) => store.shards!(atMost, within(options)),
-  }
-}
 
 /**
  * Declares the kit on DynamoDB as the emulator never is by itself: a part of all requests is refused.
@@ -63,8 +42,7 @@ function checkDisturbed(rate: number): void {
   const open: OpenStore = async () => {
     const table = await new Table(url).create()
     // The SDK repeats throttled requests itself, with longer pauses; here the store has to.
-    const disturbed = () =>
-      patient(table.store({ client: table.client({ endpoint: proxy.url, maxAttempts: 1 }) }))
+    const disturbed = () => table.store({ client: table.client({ endpoint: proxy.url, maxAttempts: 1 }) })
     return {
       store: disturbed(),
       another: async () => disturbed(),

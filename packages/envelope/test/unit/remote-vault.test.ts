@@ -126,7 +126,7 @@ describe('a vault with a remote KEK', () => {
       const startedAt = performance.now()
       await expect(vault.put('a', 'second', { timeoutMs: 150 })).rejects.toMatchObject(unavailable)
       await expect(vault.get('a', { timeoutMs: 150 })).rejects.toMatchObject(unavailable)
-      expect(performance.now() - startedAt).toBeLessThan(8_000)
+      expect(performance.now() - startedAt).toBeLessThan(3_000)
       expect((await vault.get('s0'))?.text()).toBe('value 0')
       expect(vault.ready).toBe(true)
     }
@@ -275,7 +275,7 @@ describe('a rotation', () => {
     await vi.waitFor(() => expect(kms.requests()).toBeGreaterThan(asked), { timeout: 20_000 })
     const startedAt = performance.now()
     await vault.close()
-    expect(performance.now() - startedAt).toBeLessThan(5_000)
+    expect(performance.now() - startedAt).toBeLessThan(2_000)
     kms.disturb = () => null
     const next = await vaultOn(wishes('kms1'))
     expect((await next.rotations.get(id))?.status).toMatch(/running|completed/)

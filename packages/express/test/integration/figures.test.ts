@@ -64,13 +64,12 @@ const BODIES: readonly (readonly [
 const ONLY_DIRECT: typeof BODIES = [['a member twice', json, '{"name":"a","value":"b","name":"c"}']]
 
 async function figures(): Promise<{
-  readonly mostBytes: number
   readonly grownMiB: number
   readonly p99Ms: number
   readonly maxMs: number
 }> {
   const { mostBytes, p99Ms, maxMs } = JSON.parse((await send('POST', '/end')).text)
-  return { mostBytes, grownMiB: (mostBytes - beganBytes) / MIB, p99Ms, maxMs }
+  return { grownMiB: (mostBytes - beganBytes) / MIB, p99Ms, maxMs }
 }
 let beganBytes = 0
 async function begin(): Promise<void> {
@@ -84,30 +83,22 @@ describe.each(['/direct', '/parsed'])('Rule 4: under hostile bodies, mounted at 
     const usual = JSON.stringify({ name: 'a', value: 'v'.repeat(60_000) })
     for (let time = 0; time < 100; time++) await send('POST', `${mount}/`, { headers: json, body: usual })
     await begin()
-    const restBytes = beganBytes
-    let [slowest, grownMiB, pauseMs] = [0, 0, 0]
+    let slowest = 0
     for (const [what, headers, body] of bodies) {
-      const length = { 'Content-Length': `${Buffer.byteLength(body)}` }
-      const times: number[] = []
       for (let time = 0; time < 5; time++) {
-        // Garbage of the request before is not what this one holds.
-        await begin()
+        const length = { 'Content-Length': `${Buffer.byteLength(body)}` }
         const { status, ms } = await send('POST', `${mount}/`, { headers: { ...headers, ...length }, body })
-        const { mostBytes, maxMs } = await figures()
         expect([what, status >= 400 && status < 500]).toEqual([what, true])
-        times.push(ms)
-        grownMiB = Math.max(grownMiB, (mostBytes - restBytes) / MIB)
-        pauseMs = Math.max(pauseMs, maxMs)
+        expect(ms).toBeLessThan(1_000)
+        slowest = Math.max(slowest, ms)
         const next = await send('GET', `${mount}/healthz`)
         expect([what, next.status]).toEqual([what, 200])
       }
-      // What a body costs it costs each time; what a busy machine adds it does not.
-      expect([what, Math.min(...times) < 1_000]).toEqual([what, true])
-      slowest = Math.max(slowest, ...times)
     }
+    const { grownMiB, maxMs } = await figures()
     console.log(
       `hostile bodies at ${mount}: ${bodies.length} kinds × 5, slowest answer ${slowest.toFixed(0)} ms, ` +
-        `memory at most +${grownMiB.toFixed(1)} MiB, longest pause ${pauseMs.toFixed(0)} ms`,
+        `memory at most +${grownMiB.toFixed(1)} MiB, longest pause ${maxMs.toFixed(0)} ms`,
     )
     expect(grownMiB).toBeLessThan(50)
   })
