@@ -1,4 +1,5 @@
-import type { AuditAction, AuditNotes, AuditOutcome, AuditTrail } from '../lifecycle/audit.ts'
+import type { AuditAction, AuditNotes } from '../lifecycle/audit.ts'
+import type { AuditOutcome, AuditTrail } from '../lifecycle/audit-trail.ts'
 import type { Runtime } from '../runtime.ts'
 import { checkNames } from '../store/limits.ts'
 import type { CallOptions } from '../store/secret-store.ts'

@@ -1,5 +1,6 @@
 import { LifecycleError } from '../errors.ts'
-import type { AuditAction, AuditTrail } from '../lifecycle/audit.ts'
+import type { AuditAction } from '../lifecycle/audit.ts'
+import type { AuditTrail } from '../lifecycle/audit-trail.ts'
 import type { RotationOperation } from '../rotation/operation.ts'
 import { commandOperation, type OperationVerb } from '../rotation/operation-changes.ts'
 import type { OperationLog } from '../rotation/operation-log.ts'

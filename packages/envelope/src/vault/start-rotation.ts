@@ -1,5 +1,5 @@
 import { LifecycleError } from '../errors.ts'
-import type { AuditTrail } from '../lifecycle/audit.ts'
+import type { AuditTrail } from '../lifecycle/audit-trail.ts'
 import { currentKekId, type KeyringDocument } from '../lifecycle/keyring-document.ts'
 import type { KeyringState } from '../lifecycle/keyring-state.ts'
 import type { Membership } from '../lifecycle/membership.ts'

@@ -9,7 +9,8 @@ import {
 } from '@talos/envelope'
 import { heldClock, interceptStore } from '@talos/envelope/testing'
 import { describe, expect, test } from 'vitest'
-import { type AuditDetails, type AuditTrail, auditTrail } from '../../src/lifecycle/audit.ts'
+import type { AuditDetails } from '../../src/lifecycle/audit.ts'
+import { type AuditTrail, auditTrail } from '../../src/lifecycle/audit-trail.ts'
 import { outcomeUnknown, seededRandom, unavailable } from '../support/vaults.ts'
 
 type Answer = (event: AuditEvent, options: CallOptions | undefined) => Promise<void>
@@ -348,6 +349,24 @@ describe('a destructive step', () => {
       'done retire',
       'done promote',
     ])
+  })
+
+  test('of 102 whose outcomes meet an outage at once, 100 wait and 2 are told as lost and as nothing else', async () => {
+    const { trail, told, answerWith, mend, phases } = bench()
+    let begun = 0
+    const step = () =>
+      retire(trail, async () => {
+        begun += 1
+        if (begun === 102) answerWith(down)
+        while (begun < 102) await Promise.resolve()
+      })
+    await Promise.all(Array.from({ length: 102 }, step))
+    const messages = told.map((event) => (event.type === 'fault' ? event.message : ''))
+    expect(messages.filter((message) => message.includes('waits in memory'))).toHaveLength(100)
+    expect(messages.filter((message) => message.includes('is lost'))).toHaveLength(2)
+    mend()
+    await trail.flush()
+    expect(phases().filter((phase) => phase === 'done retire')).toHaveLength(100)
   })
 
   test('that fails during an outage of the sink is thrown on, and its failure waits', async () => {
